@@ -1,0 +1,443 @@
+//! Wires one run: what an embedding program uses.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::journal::{
+    FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId,
+};
+use crate::script::api;
+use crate::script::check;
+use crate::script::engine::Surroundings;
+use crate::script::functions::Function;
+use crate::script::plan::{Plan, ReadError};
+use crate::script::run::PlanScripts;
+use crate::script::value::from_json;
+use crate::supervisor::core::{Core, Input, Settings};
+use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup, run_part};
+use crate::supervisor::fiber::Shared;
+use crate::supervisor::recorded::Recorded;
+use crate::target::{facts, step_supervisor};
+use crate::words::clock::{Clock, Now, SystemClock};
+use crate::words::diagnostic::{Diagnostic, Level};
+use crate::words::event::{Actor, Event, RunEnd, Stamped};
+use crate::words::outcome::RunOutcome;
+
+/// Runs the part of deployrun that the program's arguments name, and returns the status to exit
+/// with. A program that embeds deployrun calls this first thing in `main`: step supervisors are the
+/// same program, started again.
+#[must_use]
+pub fn dispatch() -> Option<i32> {
+    let args: Vec<OsString> = std::env::args_os().skip(1).collect();
+    step_supervisor::dispatch(&args).or_else(|| run_part(args.first()?.to_str()?))
+}
+
+/// Why a run could not be started or taken up again. Nothing was done then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The plan could not be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The plan has errors.
+    #[error("the plan has errors")]
+    Check(Vec<Diagnostic>),
+    /// The journal could not be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// No run, or several, have an id that begins so.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// Another process has the run.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
+    /// The run has ended.
+    #[error("run {run} has ended: {outcome}")]
+    Ended {
+        /// Which.
+        run: String,
+        /// How.
+        outcome: &'static str,
+    },
+    /// What the journal has of a run cannot be understood.
+    #[error("run {run} can't be read: {problem}")]
+    Unreadable {
+        /// Which.
+        run: String,
+        /// Why.
+        problem: String,
+    },
+    /// The system refused something the runtime needs.
+    #[error("the runtime can't be started: {0}")]
+    System(#[from] std::io::Error),
+}
+
+/// How a run ended, or where it was left.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Its id.
+    pub run: String,
+    /// How it ended; `Stuck` when this process left it before its end.
+    pub outcome: RunOutcome,
+    /// Did this process leave it before its end?
+    pub left: bool,
+    /// The end, with all that is known of it.
+    pub end: Option<RunEnd>,
+}
+
+impl Summary {
+    /// The exit status that stands for it.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        self.outcome.exit_status()
+    }
+}
+
+/// What is frozen in the journal with a run.
+#[derive(Debug, Serialize, Deserialize)]
+struct Frozen {
+    main: String,
+    root: PathBuf,
+    sources: BTreeMap<String, String>,
+    args: Value,
+    override_window: Option<String>,
+    lock_wait_ms: u64,
+}
+
+/// Runs plans, and takes up runs again.
+pub struct Runner {
+    state_dir: PathBuf,
+    args: Value,
+    settings: Settings,
+    clock: Arc<dyn Clock>,
+    report: Box<dyn Report>,
+    functions: Vec<Function>,
+    signals: bool,
+    random: Option<u32>,
+}
+
+/// A report that tells nothing.
+struct Silence;
+
+impl Report for Silence {
+    fn event(&mut self, _: &Stamped) {}
+    fn unwritten(&mut self, _: &Stamped) {}
+}
+
+impl Runner {
+    /// A runner with its journal in `state_dir`.
+    #[must_use]
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            state_dir: state_dir.into(),
+            args: Value::Object(serde_json::Map::new()),
+            settings: Settings::default(),
+            clock: Arc::new(SystemClock),
+            report: Box::new(Silence),
+            functions: api::functions(),
+            signals: false,
+            random: None,
+        }
+    }
+
+    /// What the plan sees as `args`: a map.
+    #[must_use]
+    pub fn args(mut self, args: serde_json::Map<String, Value>) -> Self {
+        self.args = Value::Object(args);
+        self
+    }
+
+    /// Sets the window aside, for this reason.
+    #[must_use]
+    pub fn override_window(mut self, reason: Option<String>) -> Self {
+        self.settings.override_window = reason;
+        self
+    }
+
+    /// How long to wait for an environment that somebody else has.
+    #[must_use]
+    pub fn lock_wait(mut self, time: std::time::Duration) -> Self {
+        self.settings.lock_wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Another clock than the machine's. Every report says so.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Who is told of events.
+    #[must_use]
+    pub fn report(mut self, report: Box<dyn Report>) -> Self {
+        self.report = report;
+        self
+    }
+
+    /// Takes SIGINT, SIGTERM and SIGHUP for the run: the first two stop it.
+    #[must_use]
+    pub fn handle_signals(mut self) -> Self {
+        self.signals = true;
+        self
+    }
+
+    /// The random part of the next run's id; for tests.
+    #[must_use]
+    pub fn random(mut self, random: u32) -> Self {
+        self.random = Some(random);
+        self
+    }
+
+    /// Registers a function that only reads; plans may call it in every phase. An error is thrown
+    /// in the plan.
+    #[must_use]
+    pub fn reads(
+        mut self,
+        name: &str,
+        params: &[&str],
+        doc: &str,
+        call: impl Fn(&[Value]) -> Result<Value, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.push(api::own_function(name, params, false, doc, Box::new(call)));
+        self
+    }
+
+    /// Registers a function that changes something: a step. It runs in this process, so it cannot
+    /// be ended, and its outcome is unknown when this process dies meanwhile.
+    #[must_use]
+    pub fn acts(
+        mut self,
+        name: &str,
+        params: &[&str],
+        doc: &str,
+        call: impl Fn(&[Value]) -> Result<Value, String> + Send + Sync + 'static,
+    ) -> Self {
+        self.functions.push(api::own_function(name, params, true, doc, Box::new(call)));
+        self
+    }
+
+    /// What the static check finds in a plan.
+    #[must_use]
+    pub fn check(&self, plan: &Plan) -> Vec<Diagnostic> {
+        check::check(plan, &self.functions)
+    }
+
+    /// Runs a plan to its end.
+    ///
+    /// # Errors
+    /// When the plan has errors or the journal cannot be used; nothing was done then.
+    pub fn run(self, plan: Plan) -> Result<Summary, Error> {
+        let errors: Vec<Diagnostic> =
+            self.check(&plan).into_iter().filter(|d| d.level == Level::Error).collect();
+        if !errors.is_empty() {
+            return Err(Error::Check(errors));
+        }
+        let journal = Journal::open(&self.state_dir)?;
+        journal.preflight()?;
+        let frozen = Frozen {
+            main: plan.main().to_owned(),
+            root: plan.root().to_owned(),
+            sources: plan.sources().clone(),
+            args: self.args.clone(),
+            override_window: self.settings.override_window.clone(),
+            lock_wait_ms: self.settings.lock_wait_ms,
+        };
+        let holder = Holder::this_process(facts::user());
+        let by = actor();
+        let fingerprint = plan.fingerprint();
+        let started = Event::RunStarted {
+            by: by.clone(),
+            deployrun: env!("CARGO_PKG_VERSION").to_owned(),
+            plan: plan.root().join(plan.main()).display().to_string(),
+            fingerprint: fingerprint.clone(),
+            boot_id: holder.boot_id.clone(),
+            clock_injected: !self.clock.is_real(),
+        };
+        let wall_ms = self.clock.now().wall_ms;
+        let id = RunId::new(wall_ms, self.random.unwrap_or_else(random));
+        let owner: Arc<std::sync::Mutex<Option<OwnerLock>>> = Arc::default();
+        let (kept, state_dir, mine) = (owner.clone(), self.state_dir.clone(), holder.clone());
+        let facts = NewRunFacts {
+            id,
+            name: plan.main().trim_end_matches(".rhai").to_owned(),
+            fingerprint,
+            frozen: serde_json::to_value(&frozen).unwrap_or(Value::Null),
+            born: Box::new(move |run| {
+                let lock = OwnerLock::take(&state_dir, run, &mine).map_err(|e| e.to_string())?;
+                *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(lock);
+                Ok(())
+            }),
+        };
+        let core = Core::new(self.settings.clone());
+        let runner = Wired { by, holder, recorded: Recorded::default(), core };
+        let book = |report| Book::of_new_run(journal, facts, report);
+        self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
+    }
+
+    /// Takes up a run where it was left.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, or another process has it.
+    pub fn resume(self, run: &str) -> Result<Summary, Error> {
+        self.take_up(run, "resume")
+    }
+
+    /// Takes up a run where it was left, and backs it out.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, or another process has it.
+    pub fn back_out(self, run: &str) -> Result<Summary, Error> {
+        self.take_up(run, "back-out")
+    }
+
+    fn take_up(self, run: &str, command: &str) -> Result<Summary, Error> {
+        let journal = Journal::open(&self.state_dir)?;
+        let run = journal.find(run)?;
+        let holder = Holder::this_process(facts::user());
+        let owner = OwnerLock::take(&self.state_dir, &run, &holder)?;
+        let unreadable = |problem: String| Error::Unreadable { run: run.clone(), problem };
+        let events = stamped(&journal, &run)?;
+        if let Some(end) = ended(&events) {
+            return Err(Error::Ended { run, outcome: end.outcome.word() });
+        }
+        let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
+            .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
+        let settings = Settings {
+            override_window: frozen.override_window.clone().or(self.settings.override_window.clone()),
+            lock_wait_ms: self.settings.lock_wait_ms,
+        };
+        let now = self.clock.now();
+        let core = Core::restore(settings, events.iter().map(|e| (&e.event, then(e.at_ms, now))));
+        let recorded = Recorded::from_events(events.iter().map(|e| &e.event));
+        let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
+        let by = actor();
+        let resumed = Event::RunResumed {
+            by: by.clone(),
+            command: command.to_owned(),
+            boot_id: holder.boot_id.clone(),
+        };
+        let begun_in = begun_in(&events);
+        let first = match command {
+            "back-out" => vec![Input::BackOutAsked { by: by.clone() }],
+            _ => Vec::new(),
+        };
+        let last_seq = events.last().map_or(0, |e| e.seq);
+        let wired = Wired { by, holder: Holder { boot_id: begun_in, ..holder }, recorded, core };
+        let book = |report| Book::of_run(journal, run.clone(), last_seq, report);
+        let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
+        drop(owner);
+        summary
+    }
+
+    fn drive(
+        self,
+        plan: Plan,
+        args: Value,
+        wired: Wired,
+        book: impl FnOnce(Box<dyn Report>) -> Book,
+        opening: Vec<Event>,
+        first: Vec<Input>,
+    ) -> Result<Summary, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let (to_driver, inbox) = tokio::sync::mpsc::unbounded_channel();
+        let Wired { by, holder, recorded, core } = wired;
+        let shared = Arc::new(Shared::new(to_driver, recorded, self.clock.clone()));
+        let root = plan.root().to_owned();
+        let surroundings = Arc::new(Surroundings {
+            plan: Arc::new(plan),
+            functions: Arc::new(self.functions),
+            args: from_json(&args),
+            modules: Arc::default(),
+        });
+        let scripts = PlanScripts::new(surroundings, shared.clone());
+        let setup = Setup {
+            by,
+            begun_in: holder.boot_id.clone(),
+            holder,
+            root,
+            clock: self.clock.clone(),
+            signals: self.signals,
+        };
+        let driver = Driver::new(core, book(self.report), scripts, shared, setup, inbox);
+        let (core, book) = runtime.block_on(driver.run(opening, first))?;
+        runtime.shutdown_background();
+        let end = core.end().cloned();
+        Ok(Summary {
+            run: book.run().to_owned(),
+            outcome: end.as_ref().map_or(RunOutcome::Stuck, |end| end.outcome),
+            left: end.is_none(),
+            end,
+        })
+    }
+}
+
+/// What differs between a new run and one that is taken up.
+struct Wired {
+    by: Actor,
+    holder: Holder,
+    recorded: Recorded,
+    core: Core,
+}
+
+fn actor() -> Actor {
+    Actor { user: facts::user(), host: facts::hostname(), pid: std::process::id() }
+}
+
+fn random() -> u32 {
+    let mut bytes = [0; 4];
+    match rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()) {
+        Ok(_) => u32::from_ne_bytes(bytes),
+        Err(_) => std::process::id(),
+    }
+}
+
+/// An instant of the past on both clocks, seen from now.
+fn then(at_ms: i64, now: Now) -> Now {
+    let ago = now.wall_ms.saturating_sub(at_ms);
+    Now { wall_ms: at_ms, boot_ms: now.boot_ms.saturating_sub(ago) }
+}
+
+/// The boot in which the last process that had the run worked.
+fn begun_in(events: &[Stamped]) -> String {
+    let boots = events.iter().rev().filter_map(|e| match &e.event {
+        Event::RunStarted { boot_id, .. } | Event::RunResumed { boot_id, .. } => Some(boot_id),
+        _ => None,
+    });
+    boots.cloned().next().unwrap_or_default()
+}
+
+/// The events of a run.
+pub(crate) fn stamped(journal: &Journal, run: &str) -> Result<Vec<Stamped>, Error> {
+    let entries = journal.read(run)?;
+    entries
+        .into_iter()
+        .map(|stored| {
+            serde_json::from_str(&stored.entry.data)
+                .map(|event| Stamped {
+                    run: run.to_owned(),
+                    seq: stored.seq,
+                    at_ms: stored.entry.at_ms,
+                    event,
+                })
+                .map_err(|e| Error::Unreadable {
+                    run: run.to_owned(),
+                    problem: format!("event {}: {e}", stored.seq),
+                })
+        })
+        .collect()
+}
+
+/// How a run ended, by its events.
+pub(crate) fn ended(events: &[Stamped]) -> Option<&RunEnd> {
+    events.iter().rev().find_map(|e| match &e.event {
+        Event::RunEnded { end } => Some(end),
+        _ => None,
+    })
+}
+

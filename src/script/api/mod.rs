@@ -1,0 +1,152 @@
+//! The functions that plans call. They translate and decide nothing.
+
+mod checks;
+mod commands;
+mod facts;
+mod files;
+mod flow;
+mod header;
+mod own;
+mod waits;
+mod watches;
+
+use std::any::TypeId;
+use std::path::Path;
+use std::sync::Arc;
+
+use rhai::{Dynamic, Engine, EvalAltResult, NativeCallContext, Position};
+
+use crate::supervisor::fiber::{Fiber, Halt};
+
+use super::args::Args;
+use super::closure::Closure;
+use super::engine::place_of_call;
+use super::error::{self, Thrown};
+use super::functions::Function;
+
+pub use own::function as own_function;
+pub(crate) use watches::verdict;
+
+/// This machine, or another place where steps act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TargetName(pub String);
+
+/// The functions of deployrun itself.
+#[must_use]
+pub fn functions() -> Vec<Function> {
+    [
+        header::functions(),
+        checks::functions(),
+        commands::functions(),
+        facts::functions(),
+        files::functions(),
+        flow::functions(),
+        waits::functions(),
+        watches::functions(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Makes `functions` callable in `engine`, on behalf of `fiber`.
+pub fn register(
+    engine: &mut Engine,
+    functions: &Arc<Vec<Function>>,
+    fiber: &Arc<Fiber<Closure>>,
+    root: &Path,
+) {
+    error::register(engine);
+    engine.register_type_with_name::<TargetName>("Target");
+    engine.register_fn("to_string", |target: &mut TargetName| target.0.clone());
+    engine.register_fn("local", || TargetName("local".into()));
+    engine.register_fn("trimmed", |text: &str| text.trim().to_owned());
+    engine.register_fn("lines", |text: &str| -> rhai::Array {
+        text.lines().map(|line| Dynamic::from(line.to_owned())).collect()
+    });
+    let root: Arc<Path> = root.into();
+    for index in 0..functions.len() {
+        let Some(function) = functions.get(index) else { continue };
+        let (least, most) = function.arity();
+        // One more: the target, when it is called as a method.
+        for arity in least..=most + 1 {
+            let (functions, fiber, root) = (functions.clone(), fiber.clone(), root.clone());
+            let call = move |context: NativeCallContext, args: &mut [&mut Dynamic]| {
+                let Some(function) = functions.get(index) else {
+                    return Ok(Dynamic::UNIT);
+                };
+                dispatch(function, &fiber, &context, &root, args)
+            };
+            let types = vec![TypeId::of::<Dynamic>(); arity];
+            register_one(engine, function.name, types, call.clone());
+            if function.name == "sleep" && arity == 1 {
+                // Rhai has a `sleep` of its own for these types, and the exact type wins.
+                register_one(engine, "sleep", vec![TypeId::of::<i64>()], call.clone());
+                register_one(engine, "sleep", vec![TypeId::of::<f64>()], call);
+            }
+        }
+    }
+}
+
+fn register_one(
+    engine: &mut Engine,
+    name: &str,
+    types: Vec<TypeId>,
+    call: impl Fn(NativeCallContext, &mut [&mut Dynamic]) -> Result<Dynamic, Box<EvalAltResult>>
+    + Send
+    + Sync
+    + 'static,
+) {
+    engine.register_raw_fn(name, types, call);
+}
+
+fn dispatch(
+    function: &Function,
+    fiber: &Arc<Fiber<Closure>>,
+    context: &NativeCallContext,
+    root: &Path,
+    args: &mut [&mut Dynamic],
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    let mut values: Vec<Dynamic> = args.iter_mut().map(|arg| arg.flatten_clone()).collect();
+    if values.first().is_some_and(Dynamic::is::<TargetName>) {
+        values.remove(0);
+    }
+    let place = place_of_call(context, "");
+    let read = Args::read(function, fiber, context, place, root, values);
+    let result = match read {
+        Ok(args) => match &function.handler {
+            super::functions::Handler::Api(call) => call(&args),
+            super::functions::Handler::Own(own) => own::call(&args, own),
+        },
+        Err(halt) => Err(halt),
+    };
+    result.map_err(|halt| raise(halt, context.call_position()))
+}
+
+/// Errors of closures that a function calls pass through it as they are.
+pub(super) const PASS: &str = "\u{0}pass";
+
+fn raise(halt: Halt, position: Position) -> Box<EvalAltResult> {
+    match halt {
+        Halt::Stop => EvalAltResult::ErrorTerminated("stopped".into(), position).into(),
+        Halt::Throw(failure) if failure.message == PASS => {
+            PASSING.with_borrow_mut(Option::take).unwrap_or_else(|| {
+                EvalAltResult::ErrorRuntime("an error was lost".into(), position).into()
+            })
+        }
+        Halt::Throw(failure) => {
+            EvalAltResult::ErrorRuntime(Dynamic::from(Thrown(failure)), position).into()
+        }
+    }
+}
+
+thread_local! {
+    static PASSING: std::cell::RefCell<Option<Box<EvalAltResult>>> =
+        const { std::cell::RefCell::new(None) };
+}
+
+/// Hands on an error that a closure threw, as it is.
+pub(super) fn pass(error: Box<EvalAltResult>) -> Halt {
+    PASSING.set(Some(error));
+    Halt::Throw(crate::words::call::Failure::new(PASS))
+}

@@ -1,0 +1,273 @@
+//! The Rhai engine: its limits and its sandbox.
+//!
+//! A script cannot swallow a stop: the host sets a flag that every operation of the engine tests,
+//! and every host function too. What Rhai offers beyond a pure language is closed or replaced here.
+
+use std::cmp::Ordering;
+use std::sync::{Arc, LazyLock, Mutex};
+
+use rhai::packages::{Package, StandardPackage};
+use rhai::{
+    AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Module, NativeCallContext,
+    OptimizationLevel, ParseErrorType, Position, Scope, Shared,
+};
+
+use crate::supervisor::fiber::Fiber;
+use crate::words::diagnostic::Diagnostic;
+
+use super::api;
+use super::closure::Closure;
+use super::functions::Function;
+use super::modules::{Resolver, place_of};
+use super::plan::Plan;
+use super::secret_text::SecretText;
+
+/// Bytes of stack of a thread that runs a script: enough for the deepest calls that the limits
+/// allow, in a debug build too.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
+
+const CALL_DEPTH: usize = 64;
+const EXPRESSION_DEPTH: usize = 128;
+const FUNCTION_EXPRESSION_DEPTH: usize = 64;
+const STRING_BYTES: usize = 4 * 1024 * 1024;
+const ARRAY_ITEMS: usize = 100_000;
+const MAP_ITEMS: usize = 20_000;
+const VARIABLES: usize = 1_000;
+const FUNCTIONS: usize = 2_000;
+const MODULES: usize = 200;
+/// Undefined names that are told at once for one source.
+const UNDEFINED_MAX: usize = 50;
+
+/// Numbers that plans may use by name.
+pub const CONSTANTS: &[(&str, i64)] =
+    &[("KIB", 1 << 10), ("MIB", 1 << 20), ("GIB", 1 << 30), ("TIB", 1 << 40)];
+
+/// Words of Rhai that are switched off, and what to write instead.
+pub const DISABLED: &[(&str, &str)] = &[
+    ("eval", "a plan's text is all there is to it; write the code itself"),
+    ("print", "write info(text), which the journal keeps"),
+    ("debug", "write info(text), which the journal keeps"),
+];
+
+/// Functions of Rhai that are replaced by an error, and what to write instead.
+pub const REPLACED: &[(&str, &str)] = &[
+    ("timestamp", "write now(), which the journal keeps"),
+    ("exit", "a plan is released when it reaches its end; write abort(reason) to stop and back out"),
+];
+
+/// What the engines of one run share.
+pub struct Surroundings {
+    /// The plan.
+    pub plan: Arc<Plan>,
+    /// The functions it may call.
+    pub functions: Arc<Vec<Function>>,
+    /// What the plan sees as `args`.
+    pub args: Dynamic,
+    /// Modules whose bodies have run.
+    pub modules: Arc<Mutex<std::collections::HashMap<String, Shared<Module>>>>,
+}
+
+static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
+
+/// An engine that only parses.
+fn parser() -> Engine {
+    let mut engine = Engine::new_raw();
+    limit(&mut engine);
+    engine.set_strict_variables(true);
+    engine
+}
+
+fn limit(engine: &mut Engine) {
+    engine
+        .set_optimization_level(OptimizationLevel::None)
+        .set_max_call_levels(CALL_DEPTH)
+        .set_max_expr_depths(EXPRESSION_DEPTH, FUNCTION_EXPRESSION_DEPTH)
+        .set_max_string_size(STRING_BYTES)
+        .set_max_array_size(ARRAY_ITEMS)
+        .set_max_map_size(MAP_ITEMS)
+        .set_max_variables(VARIABLES)
+        .set_max_functions(FUNCTIONS)
+        .set_max_modules(MODULES)
+        .set_fail_on_invalid_map_property(true);
+    for (word, _) in DISABLED {
+        engine.disable_symbol(*word);
+    }
+}
+
+/// Parses a source. Tells every undefined variable at once; of other errors Rhai knows only the
+/// first.
+pub fn parse(id: &str, text: &str) -> Result<AST, Vec<Diagnostic>> {
+    let engine = parser();
+    let mut scope = Scope::new();
+    for (name, value) in CONSTANTS {
+        scope.push_constant(*name, *value);
+    }
+    scope.push_constant("args", rhai::Map::new());
+    let mut found = Vec::new();
+    loop {
+        let error = match engine.compile_with_scope(&scope, text) {
+            Ok(mut ast) if found.is_empty() => {
+                ast.set_source(id);
+                return Ok(ast);
+            }
+            Ok(_) => return Err(found),
+            Err(error) => error,
+        };
+        let place = place_of(id, error.1);
+        let ParseErrorType::VariableUndefined(name) = &*error.0 else {
+            found.push(syntax_error(&error.0, place).in_source(text));
+            return Err(found);
+        };
+        let known = CONSTANTS.iter().map(|(name, _)| *name).chain(["args"]);
+        let mut problem =
+            Diagnostic::error("undefined-variable", place, format!("`{name}` is not defined"));
+        if let Some(near) = crate::words::suggest::nearest(name, known) {
+            problem = problem.with_hint(format!("did you mean `{near}`?"));
+        }
+        found.push(problem.in_source(text));
+        if found.len() >= UNDEFINED_MAX {
+            return Err(found);
+        }
+        scope.push_constant(name.clone(), ());
+    }
+}
+
+fn syntax_error(error: &ParseErrorType, place: crate::words::place::Place) -> Diagnostic {
+    let text = error.to_string();
+    for (word, hint) in DISABLED {
+        if text.contains(&format!("'{word}'")) {
+            return Diagnostic::error("closed", place, format!("`{word}` is not there in plans"))
+                .with_hint(*hint);
+        }
+    }
+    let found = Diagnostic::error("syntax", place, text.clone());
+    if text.contains("Expecting ';'") {
+        return found.with_hint("a `;` is missing at the end of the statement before");
+    }
+    if text.contains("Open string") || text.contains("string is not terminated") {
+        return found.with_hint("a closing quote is missing");
+    }
+    found
+}
+
+/// An engine that runs scripts for `fiber`.
+#[must_use]
+pub fn engine(surroundings: &Surroundings, fiber: &Arc<Fiber<Closure>>) -> Engine {
+    let mut engine = Engine::new_raw();
+    STANDARD.register_into_engine(&mut engine);
+    limit(&mut engine);
+    let watched = fiber.clone();
+    engine.on_progress(move |_| watched.progress().map(Dynamic::from));
+    let args = surroundings.args.clone();
+    #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
+    engine.on_var(move |name, _, _| {
+        if name == "args" {
+            return Ok(Some(args.clone()));
+        }
+        let constant = CONSTANTS.iter().find(|(constant, _)| *constant == name);
+        Ok(constant.map(|(_, value)| Dynamic::from(*value)))
+    });
+    let loading = fiber.clone();
+    engine.set_module_resolver(Resolver::new(
+        surroundings.plan.clone(),
+        surroundings.modules.clone(),
+        Arc::new(move |body: &mut dyn FnMut()| {
+            let _loading = loading.load();
+            body();
+        }),
+    ));
+    close(&mut engine);
+    secrets(&mut engine);
+    api::register(&mut engine, &surroundings.functions, fiber, surroundings.plan.root());
+    engine
+}
+
+/// Replaces what a plan must not have.
+fn close(engine: &mut Engine) {
+    for (name, hint) in REPLACED {
+        let refuse = move || -> Result<Dynamic, Box<EvalAltResult>> {
+            Err(format!("`{name}` is not there in plans: {hint}").into())
+        };
+        engine.register_fn(*name, refuse);
+        engine.register_fn(*name, move |_: Dynamic| refuse());
+    }
+    for name in ["sort", "sort_by"] {
+        engine.register_fn(name, sort);
+    }
+    engine.register_fn("dedup", dedup);
+}
+
+/// Sorts with a closure, and passes on its errors; Rhai's own swallows them.
+fn sort(
+    context: NativeCallContext,
+    array: &mut Array,
+    compare: FnPtr,
+) -> Result<(), Box<EvalAltResult>> {
+    let mut error = None;
+    array.sort_by(|a, b| {
+        if error.is_some() {
+            return Ordering::Equal;
+        }
+        match compare.call_within_context::<Dynamic>(&context, (a.clone(), b.clone())) {
+            Ok(value) => match (value.as_int(), value.as_bool()) {
+                (Ok(n), _) => n.cmp(&0),
+                (_, Ok(true)) => Ordering::Less,
+                (_, Ok(false)) => Ordering::Greater,
+                _ => {
+                    error = Some("a closure that sorts must return a number or true/false".into());
+                    Ordering::Equal
+                }
+            },
+            Err(e) => {
+                error = Some(e);
+                Ordering::Equal
+            }
+        }
+    });
+    error.map_or(Ok(()), Err)
+}
+
+/// Removes repeated items by a closure, and passes on its errors.
+fn dedup(
+    context: NativeCallContext,
+    array: &mut Array,
+    same: FnPtr,
+) -> Result<(), Box<EvalAltResult>> {
+    let mut error = None;
+    array.dedup_by(|a, b| {
+        if error.is_some() {
+            return false;
+        }
+        match same.call_within_context::<Dynamic>(&context, (b.clone(), a.clone())) {
+            Ok(value) => value.as_bool().unwrap_or(false),
+            Err(e) => {
+                error = Some(e);
+                false
+            }
+        }
+    });
+    error.map_or(Ok(()), Err)
+}
+
+/// Secrets may be joined with texts; the result is a secret.
+fn secrets(engine: &mut Engine) {
+    engine.register_type_with_name::<SecretText>("Secret");
+    engine.register_fn("to_string", |secret: &mut SecretText| secret.to_string());
+    engine.register_fn("to_debug", |secret: &mut SecretText| secret.to_string());
+    engine.register_fn("+", |a: SecretText, b: SecretText| {
+        SecretText::new(format!("{}{}", a.reveal(), b.reveal()))
+    });
+    engine.register_fn("+", |a: SecretText, b: ImmutableString| {
+        SecretText::new(format!("{}{b}", a.reveal()))
+    });
+    engine.register_fn("+", |a: ImmutableString, b: SecretText| {
+        SecretText::new(format!("{a}{}", b.reveal()))
+    });
+}
+
+/// The place of a call, as the script sees it.
+#[must_use]
+pub fn place_of_call(context: &NativeCallContext, main: &str) -> crate::words::place::Place {
+    let position: Position = context.call_position();
+    place_of(context.call_source().unwrap_or(main), position)
+}

@@ -1,0 +1,15 @@
+//! Plans: the Rhai engine, its modules and sandbox, the static check, and the functions that plans
+//! call. The only place that sees rhai.
+
+pub mod api;
+pub mod args;
+pub mod check;
+pub mod closure;
+pub mod engine;
+pub mod error;
+pub mod functions;
+pub mod modules;
+pub mod plan;
+pub mod run;
+pub mod secret_text;
+pub mod value;

@@ -1,0 +1,240 @@
+//! A plan as it was read: its sources, their fingerprint, and their syntax trees.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rhai::AST;
+use sha2::{Digest, Sha256};
+
+use crate::words::diagnostic::Diagnostic;
+use crate::words::place::Place;
+
+use super::engine;
+use super::modules::{self, ImportPath};
+
+/// Bytes that a source may have. Far above any plan.
+const SOURCE_MAX: u64 = 4 * 1024 * 1024;
+
+/// Modules that are part of deployrun, by path.
+const STDLIB: &[(&str, &str)] = &[("std/http", include_str!("../../stdlib/http.rhai"))];
+
+/// A plan and the modules it imports, read once.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The plan's file, as it is called in reports.
+    main: String,
+    /// The directory that holds the plan; nothing is imported from outside it.
+    root: PathBuf,
+    sources: BTreeMap<String, String>,
+    asts: BTreeMap<String, Arc<AST>>,
+    problems: Vec<Diagnostic>,
+}
+
+/// Why a plan could not be read at all.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {problem}", path.display())]
+pub struct ReadError {
+    /// The file.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl Plan {
+    /// Reads the plan at `path` and all it imports. What is wrong with their text is no error
+    /// here: the static check tells it, all at once.
+    pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let error = |problem: String| ReadError { path: path.to_owned(), problem };
+        let text = read_source(path).map_err(error)?;
+        let absolute = std::path::absolute(path).map_err(|e| error(e.to_string()))?;
+        let name = absolute.file_name().and_then(|n| n.to_str());
+        let main = name.ok_or_else(|| error("its name is not valid UTF-8".into()))?.to_owned();
+        let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
+        let mut plan = Self::empty(main.clone(), root);
+        plan.add(main, text, &|plan, id| {
+            let file = plan.root.join(id);
+            jail(&plan.root, &file)?;
+            read_source(&file)
+        });
+        Ok(plan)
+    }
+
+    /// A plan of which the sources are at hand; its commands run in `root`.
+    #[must_use]
+    pub fn from_sources(main: &str, root: &Path, sources: BTreeMap<String, String>) -> Self {
+        let mut plan = Self::empty(main.to_owned(), root.to_owned());
+        let Some(text) = sources.get(main).cloned() else {
+            let place = Place::new(main, 0, 0);
+            let problem = Diagnostic::error("missing-source", place, "the plan's source is missing");
+            plan.problems.push(problem);
+            return plan;
+        };
+        plan.add(main.to_owned(), text, &|_, id| {
+            sources.get(id).cloned().ok_or_else(|| "no such file".to_owned())
+        });
+        plan
+    }
+
+    fn empty(main: String, root: PathBuf) -> Self {
+        Self {
+            main,
+            root,
+            sources: BTreeMap::new(),
+            asts: BTreeMap::new(),
+            problems: Vec::new(),
+        }
+    }
+
+    /// Parses one source and reads what it imports, and so on.
+    fn add(
+        &mut self,
+        id: String,
+        text: String,
+        read: &dyn Fn(&Self, &str) -> Result<String, String>,
+    ) {
+        let mut to_do = vec![(id, text)];
+        while let Some((id, text)) = to_do.pop() {
+            let ast = match engine::parse(&id, &text) {
+                Ok(ast) => ast,
+                Err(mut found) => {
+                    self.problems.append(&mut found);
+                    self.sources.insert(id, text);
+                    continue;
+                }
+            };
+            self.sources.insert(id.clone(), text);
+            for import in modules::imports(&ast, &id) {
+                let problem = match modules::resolve(&id, &import.path) {
+                    Ok(ImportPath::Embedded(path)) => match stdlib(&path) {
+                        Some(text) if !self.sources.contains_key(&path) => {
+                            to_do.push((path, text.to_owned()));
+                            continue;
+                        }
+                        Some(_) => continue,
+                        None => modules::unknown_std(&path),
+                    },
+                    Ok(ImportPath::File(path)) if self.sources.contains_key(&path) => continue,
+                    Ok(ImportPath::File(path)) => match read(self, &path) {
+                        Ok(text) => {
+                            to_do.push((path, text));
+                            continue;
+                        }
+                        Err(problem) => (format!("`{path}` can't be imported: {problem}"), None),
+                    },
+                    Err(problem) => problem,
+                };
+                let mut found = Diagnostic::error("bad-import", import.place, problem.0);
+                found.hint = problem.1;
+                self.problems.push(found);
+            }
+            self.asts.insert(id, Arc::new(ast));
+        }
+        self.problems.extend(modules::cycles(&self.main, &self.asts));
+        let sources = &self.sources;
+        for problem in &mut self.problems {
+            if problem.line.is_none() {
+                let source = sources.get(&problem.place.file).map(String::as_str);
+                problem.line =
+                    source.and_then(|s| crate::words::diagnostic::line_of(s, problem.place.line));
+            }
+        }
+    }
+
+    /// The plan's own file, as it is called in reports.
+    #[must_use]
+    pub fn main(&self) -> &str {
+        &self.main
+    }
+
+    /// The directory in which its commands run, and from which relative paths count.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Every source by its id.
+    #[must_use]
+    pub fn sources(&self) -> &BTreeMap<String, String> {
+        &self.sources
+    }
+
+    /// Every source that could be parsed.
+    #[must_use]
+    pub fn asts(&self) -> &BTreeMap<String, Arc<AST>> {
+        &self.asts
+    }
+
+    /// What is wrong with the text: syntax, imports.
+    #[must_use]
+    pub fn problems(&self) -> &[Diagnostic] {
+        &self.problems
+    }
+
+    /// SHA-256 over all sources, in hex.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        for (id, text) in &self.sources {
+            // Lengths keep one source's end apart from the next one's begin.
+            for part in [id, text] {
+                digest.update((part.len() as u64).to_be_bytes());
+                digest.update(part.as_bytes());
+            }
+        }
+        hex(&digest.finalize())
+    }
+}
+
+/// Bytes as lower-case hex.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn stdlib(path: &str) -> Option<&'static str> {
+    STDLIB.iter().find(|(id, _)| *id == path).map(|(_, text)| *text)
+}
+
+/// The paths of the modules that are part of deployrun.
+pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
+    STDLIB.iter().map(|(id, _)| *id)
+}
+
+fn read_source(path: &Path) -> Result<String, String> {
+    let facts = std::fs::metadata(path).map_err(|e| io_words(&e))?;
+    if facts.is_dir() {
+        return Err("it is a directory, not a file".into());
+    }
+    if facts.len() > SOURCE_MAX {
+        return Err(format!("it has {} bytes; at most {SOURCE_MAX} are read", facts.len()));
+    }
+    let bytes = std::fs::read(path).map_err(|e| io_words(&e))?;
+    let text = String::from_utf8(bytes).map_err(|e| {
+        format!("it is not valid UTF-8 (at byte {})", e.utf8_error().valid_up_to() + 1)
+    })?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Symbolic links may not lead out of the plan's root either.
+fn jail(root: &Path, file: &Path) -> Result<(), String> {
+    let real_root = root.canonicalize().map_err(|e| io_words(&e))?;
+    let real = file.canonicalize().map_err(|e| io_words(&e))?;
+    if real.starts_with(&real_root) {
+        Ok(())
+    } else {
+        Err(format!("it leads outside the plan's directory, to {}", real.display()))
+    }
+}
+
+fn io_words(error: &std::io::Error) -> String {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::PermissionDenied => "permission denied".into(),
+        _ => error.to_string(),
+    }
+}

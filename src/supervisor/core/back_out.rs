@@ -1,0 +1,134 @@
+//! Backing out: the reverse of what was armed.
+
+use crate::words::call::{CallId, Undo};
+use crate::words::event::{Event, LimitBy};
+use crate::words::outcome::Outcome;
+
+use super::state::ArmedStatus;
+use super::steps::{end_words, outcome_of};
+use super::{Action, Core, Ended, Try};
+
+impl Core {
+    /// Starts the youngest back-out that is armed, of those at `from` and after.
+    pub(super) fn start_back_out(&mut self, from: usize) {
+        let youngest = self.armed.iter().skip(from).rfind(|a| a.status == ArmedStatus::Armed);
+        let Some(armed) = youngest else { return };
+        let (id, back_out, attempt) = (armed.id.clone(), armed.back_out.clone(), armed.attempts + 1);
+        let step_outcome = if armed.own {
+            self.steps.get(&id).and_then(|step| step.outcome)
+        } else {
+            None
+        };
+        let limit_ms = back_out.timeout_ms;
+        self.record(Event::BackOutStarted {
+            id: id.clone(),
+            title: back_out.title,
+            limit_ms,
+            step_outcome,
+            attempt,
+        });
+        self.run_back_out(id, limit_ms, step_outcome, attempt, back_out.undo == Undo::Closure);
+    }
+
+    fn run_back_out(
+        &mut self,
+        id: CallId,
+        limit_ms: u64,
+        step_outcome: Option<Outcome>,
+        attempt: u32,
+        is_closure: bool,
+    ) {
+        if is_closure {
+            self.back_out_until = Some(self.now.boot_ms.saturating_add_unsigned(limit_ms));
+            self.closure = Some(id.clone());
+        }
+        let key = Try { id, attempt, backs_out: true };
+        self.act(Action::BackOut { key, limit_ms, step_outcome });
+    }
+
+    pub(super) fn on_back_out_ended(&mut self, key: &Try, ended: Ended) {
+        let Some(armed) = self.armed_mut(&key.id) else { return };
+        if armed.status != ArmedStatus::Running || armed.attempts != key.attempt {
+            return;
+        }
+        let title = armed.back_out.title.clone();
+        match ended {
+            Ended::Seen(end) => {
+                let outcome = outcome_of(&end, &[0]);
+                let detail = match outcome {
+                    Outcome::Succeeded => String::new(),
+                    Outcome::Failed | Outcome::CutOff | Outcome::Unknown => {
+                        format!("its back-out `{title}` {}", end_words(&end, LimitBy::Timeout, &[0]))
+                    }
+                };
+                let id = key.id.clone();
+                let end = Some(end);
+                self.record(Event::BackOutEnded { id, title, outcome, end, detail });
+            }
+            Ended::Void(reason) if key.attempt < 3 => {
+                // It never acted: start it again.
+                armed.status = ArmedStatus::Armed;
+                self.record(Event::Note {
+                    warning: true,
+                    text: format!("the back-out `{title}` had not been started: {reason}"),
+                });
+            }
+            Ended::Void(reason) => {
+                let detail = format!("its back-out `{title}` could not be started: {reason}");
+                let outcome = Outcome::Failed;
+                let id = key.id.clone();
+                self.record(Event::BackOutEnded { id, title, outcome, end: None, detail });
+            }
+        }
+    }
+
+    pub(super) fn on_closure_ended(&mut self, id: &CallId, error: Option<String>) {
+        if self.closure.as_ref() != Some(id) {
+            return;
+        }
+        self.closure = None;
+        self.back_out_until = None;
+        let fiber = id.back_out_fiber();
+        self.waiting.retain(|other, _| other.fiber != fiber);
+        self.retry_at.retain(|other, _| other.fiber != fiber);
+        let Some(armed) = self.armed_mut(id) else { return };
+        let title = armed.back_out.title.clone();
+        let (outcome, detail) = match error {
+            None => (Outcome::Succeeded, String::new()),
+            Some(error) => (Outcome::Failed, format!("its back-out `{title}` failed: {error}")),
+        };
+        self.record(Event::BackOutEnded { id: id.clone(), title, outcome, end: None, detail });
+    }
+
+    /// Ends a back-out's closure whose time is over.
+    pub(super) fn end_late_closure(&mut self) {
+        let over = self.back_out_until.is_some_and(|until| until <= self.now.boot_ms);
+        if let Some(id) = self.closure.clone().filter(|_| over) {
+            self.back_out_until = Some(i64::MIN);
+            self.act(Action::EndClosure { id: id.clone() });
+            let fiber = id.back_out_fiber();
+            let waiting: Vec<CallId> = self
+                .waiting
+                .keys()
+                .filter(|other| other.fiber == fiber)
+                .filter(|other| !self.steps.get(*other).is_some_and(|s| s.in_flight))
+                .cloned()
+                .collect();
+            for other in waiting {
+                self.answer(&other, crate::words::call::Answer::Stop);
+            }
+        }
+    }
+
+    /// Goes on with the closure of a back-out that another process had begun.
+    pub fn resume_closures(&mut self) {
+        let running = self.armed.iter().find(|a| {
+            a.status == ArmedStatus::Running && a.back_out.undo == Undo::Closure
+        });
+        let Some(armed) = running else { return };
+        let (id, attempt, limit_ms) =
+            (armed.id.clone(), armed.attempts, armed.back_out.timeout_ms);
+        let outcome = self.steps.get(&id).and_then(|step| step.outcome);
+        self.run_back_out(id, limit_ms, outcome, attempt, true);
+    }
+}

@@ -1,0 +1,627 @@
+//! What is known of a run: built from its events alone, and a few things that do not outlive the
+//! process.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::words::call::{Answer, BackOut, Call, CallId, Step, Undo};
+use crate::words::clock::Now;
+use crate::words::event::{Event, LimitBy, RunEnd, Verdict};
+use crate::words::header::Header;
+use crate::words::outcome::{Outcome, Phase, StopCause};
+use crate::words::place::Place;
+use crate::words::step::{End, ProcessFact};
+
+use super::{Action, Input, Settings, Try};
+
+/// A finding of the review.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// What was asked for.
+    pub name: String,
+    /// Was it so?
+    pub ok: bool,
+    /// What was seen.
+    pub detail: String,
+}
+
+/// Why the run stops.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The cause.
+    pub cause: StopCause,
+    /// In words.
+    pub reason: String,
+}
+
+/// Where a back-out stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ArmedStatus {
+    /// It will run if the run stops.
+    Armed,
+    /// It is running.
+    Running,
+    /// It has run and succeeded.
+    Done,
+    /// It has run and did not succeed.
+    Failed {
+        /// What went wrong.
+        detail: String,
+        /// The last lines of its output.
+        tail: String,
+    },
+    /// It will not run: its step never acted.
+    Void,
+    /// It will not run: the plan passed the point of no return.
+    GivenUp,
+}
+
+/// A back-out that was armed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Armed {
+    /// The call that armed it.
+    pub id: CallId,
+    /// It.
+    pub back_out: BackOut,
+    /// Does it undo the very call that armed it?
+    pub own: bool,
+    /// Where it stands.
+    pub status: ArmedStatus,
+    /// Its tries so far.
+    pub attempts: u32,
+}
+
+/// A step of which at least one try was started.
+#[derive(Clone, Debug)]
+pub(super) struct StepState {
+    pub step: Step,
+    pub place: Place,
+    pub attempt: u32,
+    /// When the present try must end.
+    pub limit_by: LimitBy,
+    /// A try was started and its end is not recorded.
+    pub in_flight: bool,
+    /// How the last try ended.
+    pub outcome: Option<Outcome>,
+    /// Did any try begin to act?
+    pub acted: bool,
+    /// Tries that were void, in a row.
+    pub voids: u32,
+    /// Another try is due.
+    pub again: bool,
+}
+
+/// A group that has begun and not ended.
+#[derive(Clone, Debug)]
+pub(super) struct Group {
+    pub begin: CallId,
+    pub title: String,
+    pub ends_boot_ms: Option<i64>,
+    pub timeout_ms: Option<u64>,
+    pub retries: u32,
+    pub attempt: u32,
+    /// How many back-outs were armed when the present attempt began.
+    pub armed_before: usize,
+}
+
+/// A watch that was set.
+#[derive(Clone, Debug)]
+pub(super) struct WatchState {
+    pub watch: crate::words::call::Watch,
+    pub since_boot_ms: i64,
+    pub bad: u32,
+    pub next_boot_ms: i64,
+    /// Since when a sample is being taken.
+    pub sampling: Option<i64>,
+}
+
+/// A call the script waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Waiting {
+    /// A step, until it has ended.
+    Step,
+    /// A sleep or soak, until an instant on the boot clock.
+    Until(i64),
+    /// A verify: until when, and when to look next; `None` while the script looks.
+    Verify { name: String, within_ms: u64, every_ms: u64, until: i64, next: Option<i64>, last: Verdict },
+    /// Somebody's approval, and until when.
+    Approval { name: String, until: Option<i64> },
+    /// The gate: the call is made once it is open.
+    Gate { call: Box<Call>, place: Place },
+    /// The end of a group, until what its attempt armed is undone.
+    Unwind { begin: u32, armed_before: usize, call: Box<Call>, place: Place },
+}
+
+/// How far the gate is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Gate {
+    Closed,
+    /// Waiting for the lock: until when, when to ask next, and whether an answer is due.
+    Lock { until: i64, next: i64, asked: bool, told: bool },
+    Approvals,
+    Window { awaited: Option<i64> },
+    Open,
+}
+
+/// A run, as far as its next move depends on it.
+#[derive(Debug)]
+pub struct Core {
+    pub(super) settings: Settings,
+    pub(super) header: Header,
+    pub(super) phase: Phase,
+    pub(super) stop: Option<Stop>,
+    pub(super) findings: Vec<Finding>,
+    pub(super) failed_verifies: Vec<String>,
+    pub(super) steps: BTreeMap<CallId, StepState>,
+    pub(super) armed: Vec<Armed>,
+    pub(super) groups: BTreeMap<String, Vec<Group>>,
+    pub(super) watches: BTreeMap<CallId, WatchState>,
+    /// Calls that take time and have not ended: since when, and the name of a verify.
+    pub(super) began: BTreeMap<CallId, (i64, Option<String>)>,
+    pub(super) approved: BTreeSet<String>,
+    pub(super) asked: BTreeSet<String>,
+    pub(super) window: Option<String>,
+    pub(super) closes_ms: Option<i64>,
+    pub(super) lock_taken: bool,
+    pub(super) gate_open: bool,
+    pub(super) opened_boot_ms: i64,
+    pub(super) acted: bool,
+    pub(super) without_back_out: Vec<(CallId, String)>,
+    pub(super) last_armed_by_hand: bool,
+    pub(super) no_return: Vec<String>,
+    pub(super) survivors: Vec<ProcessFact>,
+    pub(super) interrupts: u32,
+    pub(super) end: Option<RunEnd>,
+    // What follows does not outlive the process.
+    pub(super) gate: Gate,
+    pub(super) waiting: BTreeMap<CallId, Waiting>,
+    pub(super) retry_at: BTreeMap<CallId, i64>,
+    pub(super) script_ended: bool,
+    pub(super) live: bool,
+    pub(super) journal_gone: bool,
+    pub(super) left: bool,
+    pub(super) back_out_until: Option<i64>,
+    pub(super) closure: Option<CallId>,
+    pub(super) last_interrupt: Option<i64>,
+    pub(super) actions: Vec<Action>,
+    pub(super) now: Now,
+}
+
+impl Core {
+    /// A run of which nothing has happened yet.
+    #[must_use]
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            header: Header::default(),
+            phase: Phase::Review,
+            stop: None,
+            findings: Vec::new(),
+            failed_verifies: Vec::new(),
+            steps: BTreeMap::new(),
+            armed: Vec::new(),
+            groups: BTreeMap::new(),
+            watches: BTreeMap::new(),
+            began: BTreeMap::new(),
+            approved: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            window: None,
+            closes_ms: None,
+            lock_taken: false,
+            gate_open: false,
+            opened_boot_ms: 0,
+            acted: false,
+            without_back_out: Vec::new(),
+            last_armed_by_hand: false,
+            no_return: Vec::new(),
+            survivors: Vec::new(),
+            interrupts: 0,
+            end: None,
+            gate: Gate::Closed,
+            waiting: BTreeMap::new(),
+            retry_at: BTreeMap::new(),
+            script_ended: false,
+            live: true,
+            journal_gone: false,
+            left: false,
+            back_out_until: None,
+            closure: None,
+            last_interrupt: None,
+            actions: Vec::new(),
+            now: Now::default(),
+        }
+    }
+
+    /// A run that another process began: its events, with the time of each, are told again.
+    pub fn restore<'e>(
+        settings: Settings,
+        events: impl IntoIterator<Item = (&'e Event, Now)>,
+    ) -> Self {
+        let mut core = Self::new(settings);
+        for (event, at) in events {
+            core.now = at;
+            core.apply(event);
+        }
+        // Interrupts were meant for the process that is gone.
+        core.interrupts = 0;
+        core.live = false;
+        core.gate = if core.gate_open { Gate::Open } else { Gate::Closed };
+        for watch in core.watches.values_mut() {
+            watch.bad = 0;
+        }
+        core
+    }
+
+    /// Takes one input and returns what must be done, in order.
+    #[must_use]
+    pub fn step(&mut self, now: Now, input: Input) -> Vec<Action> {
+        self.now = now;
+        self.take(input);
+        self.settle();
+        std::mem::take(&mut self.actions)
+    }
+
+    fn take(&mut self, input: Input) {
+        if self.end.is_some() || self.left {
+            return;
+        }
+        match input {
+            Input::Call { id, call, place } => self.on_call(id, call, place),
+            Input::Read { id, call, place, answer, detail, took_ms } => {
+                self.on_read(id, call, place, answer, detail, took_ms);
+            }
+            Input::Diverged { id, place, detail } => self.on_diverged(&id, place, detail),
+            Input::StepEnded { key, ended } if key.backs_out => self.on_back_out_ended(&key, ended),
+            Input::StepEnded { key, ended } => self.on_step_ended(&key, ended),
+            Input::ClosureEnded { id, error } => self.on_closure_ended(&id, error),
+            Input::Tried { id, verdict } => self.on_tried(&id, verdict),
+            Input::Sampled { id, verdict, took_ms } => self.on_sampled(&id, verdict, took_ms),
+            Input::ScriptEnded(end) => self.on_script_ended(end),
+            Input::Lock(answer) => self.on_lock(answer),
+            Input::Approved { name, by, comment } => self.on_approved(&name, by, comment),
+            Input::Interrupt { signal } => self.on_interrupt(signal),
+            Input::BackOutAsked { by } => self.on_back_out_asked(&by),
+            Input::HangUp => self.record(Event::HungUp),
+            Input::JournalFailed { detail } => self.on_journal_failed(&detail),
+            Input::Time => self.on_time(),
+        }
+    }
+
+    /// Adds an event to the actions and to what is known.
+    pub(super) fn record(&mut self, event: Event) {
+        self.apply(&event);
+        self.actions.push(Action::Record(event));
+    }
+
+    pub(super) fn act(&mut self, action: Action) {
+        self.actions.push(action);
+    }
+
+    pub(super) fn answer(&mut self, id: &CallId, answer: Answer) {
+        self.waiting.remove(id);
+        self.act(Action::Answer { id: id.clone(), answer });
+    }
+
+    /// Where the run stands.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    /// Why it stops, if it does.
+    #[must_use]
+    pub fn stopping(&self) -> Option<&Stop> {
+        self.stop.as_ref()
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn end(&self) -> Option<&RunEnd> {
+        self.end.as_ref()
+    }
+
+    /// Has this process left a run that goes on?
+    #[must_use]
+    pub fn has_left(&self) -> bool {
+        self.left
+    }
+
+    /// The back-outs that were armed, oldest first.
+    #[must_use]
+    pub fn armed(&self) -> &[Armed] {
+        &self.armed
+    }
+
+    /// The header, as far as it is known.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// Does the environment's lock belong to the run?
+    #[must_use]
+    pub fn has_lock(&self) -> bool {
+        self.lock_taken
+    }
+
+    /// Tries whose end is not recorded: what a process that comes back must find out.
+    #[must_use]
+    pub fn in_flight(&self) -> Vec<Try> {
+        let steps = self.steps.iter().filter(|(_, s)| s.in_flight).map(|(id, s)| Try {
+            id: id.clone(),
+            attempt: s.attempt,
+            backs_out: false,
+        });
+        let back_outs = self
+            .armed
+            .iter()
+            .filter(|a| a.status == ArmedStatus::Running && a.back_out.undo != Undo::Closure)
+            .map(|a| Try { id: a.id.clone(), attempt: a.attempts, backs_out: true });
+        steps.chain(back_outs).collect()
+    }
+
+    /// The step of a call, as it was recorded.
+    #[must_use]
+    pub fn step_of(&self, id: &CallId) -> Option<&Step> {
+        self.steps.get(id).map(|s| &s.step)
+    }
+
+    /// How many tries of a step were started.
+    #[must_use]
+    pub fn attempts_of(&self, id: &CallId) -> u32 {
+        self.steps.get(id).map_or(0, |s| s.attempt)
+    }
+
+    /// Does somebody have to approve?
+    #[must_use]
+    pub fn awaits_approval(&self) -> bool {
+        self.gate == Gate::Approvals
+            || self.waiting.values().any(|w| matches!(w, Waiting::Approval { .. }))
+    }
+
+    pub(super) fn armed_mut(&mut self, id: &CallId) -> Option<&mut Armed> {
+        self.armed.iter_mut().rev().find(|a| a.id == *id)
+    }
+
+    /// Takes an event into what is known. Told live and told again, it has the same effect.
+    fn apply(&mut self, event: &Event) {
+        match event {
+            Event::Header { header } => {
+                self.window.clone_from(&header.window);
+                self.header = header.clone();
+            }
+            Event::Phase { phase } => self.phase = *phase,
+            Event::Called { id, call, answer, .. } => self.apply_called(id, call, answer),
+            Event::CallBegan { id, call, .. } => {
+                let verify = match call {
+                    Call::Verify { name, .. } => Some(name.clone()),
+                    _ => None,
+                };
+                self.began.insert(id.clone(), (self.now.boot_ms, verify));
+                if let Call::WaitForWindow { window: Some(window) } = call {
+                    self.window = Some(window.clone());
+                }
+            }
+            Event::CallEnded { id, answer } => {
+                if let (Some((_, Some(name))), Answer::Throw(_)) = (self.began.remove(id), answer) {
+                    self.failed_verifies.push(name);
+                }
+            }
+            Event::Finding { name, ok, detail, .. } => self.findings.push(Finding {
+                name: name.clone(),
+                ok: *ok,
+                detail: detail.clone(),
+            }),
+            Event::StepStarted { .. } | Event::StepEnded { .. } | Event::StepVoid { .. } => {
+                self.apply_step(event);
+            }
+            Event::LockTaken { .. } => self.lock_taken = true,
+            Event::ApprovalAsked { name } => {
+                self.asked.insert(name.clone());
+            }
+            Event::Approved { name, .. } => {
+                self.approved.insert(name.clone());
+            }
+            Event::WindowOpen { closes_ms, .. } => self.closes_ms = Some(*closes_ms),
+            Event::WindowOverridden { .. } => self.closes_ms = None,
+            Event::GateOpened => {
+                self.gate_open = true;
+                self.gate = Gate::Open;
+                self.opened_boot_ms = self.now.boot_ms;
+            }
+            Event::Sampled { id, bad, .. } => {
+                if let Some(watch) = self.watches.get_mut(id) {
+                    watch.bad = *bad;
+                }
+            }
+            Event::Stopping { cause, reason, .. } => {
+                self.stop = Some(Stop { cause: *cause, reason: reason.clone() });
+            }
+            Event::Disarmed { ids, reason, no_return } => self.apply_disarmed(ids, reason, *no_return),
+            Event::BackOutStarted { id, attempt, .. } => {
+                if let Some(armed) = self.armed_mut(id) {
+                    armed.status = ArmedStatus::Running;
+                    armed.attempts = *attempt;
+                }
+            }
+            Event::BackOutEnded { id, outcome, detail, end, .. } => {
+                if let Some(end) = end {
+                    self.survivors.extend(end.survivors.iter().cloned());
+                }
+                let tail = end.as_ref().map(|e| e.tail.clone()).unwrap_or_default();
+                if let Some(armed) = self.armed_mut(id) {
+                    armed.status = if *outcome == Outcome::Succeeded {
+                        ArmedStatus::Done
+                    } else {
+                        ArmedStatus::Failed { detail: detail.clone(), tail }
+                    };
+                }
+            }
+            Event::Interrupted { count, .. } => self.interrupts = *count,
+            Event::RunEnded { end } => self.end = Some(end.clone()),
+            Event::RunStarted { .. }
+            | Event::RunResumed { .. }
+            | Event::LockWaited { .. }
+            | Event::WindowAwaited { .. }
+            | Event::Tried { .. }
+            | Event::HungUp
+            | Event::Left { .. }
+            | Event::Note { .. } => {}
+        }
+    }
+
+    fn apply_called(&mut self, id: &CallId, call: &Call, answer: &Answer) {
+        if !matches!(answer, Answer::Value(_)) {
+            return;
+        }
+        match call {
+            Call::BackOut(back_out) => {
+                self.armed.push(Armed {
+                    id: id.clone(),
+                    back_out: back_out.clone(),
+                    own: false,
+                    status: ArmedStatus::Armed,
+                    attempts: 0,
+                });
+                self.last_armed_by_hand = true;
+            }
+            Call::Watch(watch) => {
+                let state = WatchState {
+                    watch: watch.clone(),
+                    since_boot_ms: self.now.boot_ms,
+                    bad: 0,
+                    next_boot_ms: self.now.boot_ms,
+                    sampling: None,
+                };
+                self.watches.insert(id.clone(), state);
+            }
+            Call::StepBegin { title, timeout_ms, retries } => {
+                let group = Group {
+                    begin: id.clone(),
+                    title: title.clone(),
+                    ends_boot_ms: timeout_ms.map(|ms| self.now.boot_ms.saturating_add_unsigned(ms)),
+                    timeout_ms: *timeout_ms,
+                    retries: *retries,
+                    attempt: 1,
+                    armed_before: self.armed.len(),
+                };
+                self.groups.entry(id.fiber.clone()).or_default().push(group);
+            }
+            Call::StepEnd { .. } => {
+                let again = *answer == Answer::Value(true.into());
+                let armed_before = self.armed.len();
+                let Some(groups) = self.groups.get_mut(&id.fiber) else { return };
+                if again {
+                    if let Some(group) = groups.last_mut() {
+                        group.attempt += 1;
+                        group.armed_before = armed_before;
+                    }
+                } else {
+                    groups.pop();
+                }
+            }
+            Call::Plan { .. }
+            | Call::Read { .. }
+            | Call::Check { .. }
+            | Call::Step(_)
+            | Call::PointOfNoReturn { .. }
+            | Call::Verify { .. }
+            | Call::Soak { .. }
+            | Call::Sleep { .. }
+            | Call::WaitForWindow { .. }
+            | Call::WaitForApproval { .. }
+            | Call::Note { .. }
+            | Call::Abort { .. } => {}
+        }
+    }
+
+    fn apply_step(&mut self, event: &Event) {
+        match event {
+            Event::StepStarted { id, attempt, step, place, limit_by, .. } => {
+                if !id.is_in_back_out() {
+                    self.acted = true;
+                    self.arm_own(id, step, *attempt);
+                }
+                let old = self.steps.remove(id);
+                let state = StepState {
+                    step: (**step).clone(),
+                    place: place.clone(),
+                    attempt: *attempt,
+                    limit_by: *limit_by,
+                    in_flight: true,
+                    outcome: old.as_ref().and_then(|o| o.outcome),
+                    acted: old.as_ref().is_some_and(|o| o.acted),
+                    voids: old.as_ref().map_or(0, |o| o.voids),
+                    again: false,
+                };
+                self.steps.insert(id.clone(), state);
+            }
+            Event::StepEnded { id, outcome, end, again, .. } => {
+                self.survivors.extend(end.survivors.iter().cloned());
+                let never = matches!(end.end, End::NotStarted { .. });
+                if let Some(step) = self.steps.get_mut(id) {
+                    step.in_flight = false;
+                    step.outcome = Some(*outcome);
+                    step.acted |= !never;
+                    step.again = *again;
+                    step.voids = 0;
+                    if !*again && !step.acted {
+                        self.void_own(id);
+                    }
+                }
+            }
+            Event::StepVoid { id, .. } => {
+                if let Some(step) = self.steps.get_mut(id) {
+                    step.in_flight = false;
+                    step.voids += 1;
+                    // Without a try that acted there is nothing to undo, unless it is tried again.
+                    step.again = false;
+                    if !step.acted {
+                        self.void_own(id);
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Arms the back-out of a step itself, or notes that it has none.
+    fn arm_own(&mut self, id: &CallId, step: &Step, attempt: u32) {
+        let by_hand = std::mem::take(&mut self.last_armed_by_hand);
+        if let Some(armed) = self.armed_mut(id) {
+            if armed.status == ArmedStatus::Void {
+                armed.status = ArmedStatus::Armed;
+            }
+            return;
+        }
+        match &step.back_out {
+            Some(back_out) if back_out.undo != Undo::Nothing => self.armed.push(Armed {
+                id: id.clone(),
+                back_out: back_out.clone(),
+                own: true,
+                status: ArmedStatus::Armed,
+                attempts: 0,
+            }),
+            Some(_) => {}
+            None if by_hand || attempt > 1 => {}
+            None => self.without_back_out.push((id.clone(), step.title.clone())),
+        }
+    }
+
+    fn void_own(&mut self, id: &CallId) {
+        self.without_back_out.retain(|(other, _)| other != id);
+        if let Some(armed) = self.armed_mut(id).filter(|a| a.own) {
+            armed.status = ArmedStatus::Void;
+        }
+    }
+
+    fn apply_disarmed(&mut self, ids: &[CallId], reason: &str, no_return: bool) {
+        for armed in &mut self.armed {
+            if ids.contains(&armed.id) && armed.status == ArmedStatus::Armed {
+                armed.status = ArmedStatus::GivenUp;
+            }
+        }
+        if no_return {
+            self.no_return.push(reason.to_owned());
+        }
+    }
+}

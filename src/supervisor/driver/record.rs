@@ -1,0 +1,294 @@
+//! The run's book: its events on the way to the journal, and from there to the report.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::journal::{AppendError, Entry, Holder, Journal, LockError, NewRun, RunId, RunUpdate};
+use crate::words::event::{Actor, Event, Stamped, json_text};
+use crate::words::header::Header;
+
+use super::Report;
+
+/// What is known of a run before its first event.
+pub struct NewRunFacts {
+    /// The id that is tried first.
+    pub id: RunId,
+    /// What the plan is called if its header does not say.
+    pub name: String,
+    /// SHA-256 over its sources, in hex.
+    pub fingerprint: String,
+    /// Its sources, arguments and settings.
+    pub frozen: Value,
+    /// Called once the run exists: takes its ownership.
+    #[expect(clippy::type_complexity, reason = "a name would not make it plainer")]
+    pub born: Box<dyn FnOnce(&str) -> Result<(), String>>,
+}
+
+/// Writes events, then shows them.
+pub struct Book {
+    journal: Journal,
+    run: String,
+    /// The run is created with its first events.
+    unborn: Option<NewRunFacts>,
+    next_seq: u64,
+    /// Events that may wait.
+    pending: Vec<Stamped>,
+    report: Box<dyn Report>,
+    gone: bool,
+    failure: String,
+}
+
+impl Book {
+    /// The book of a run that is created with its first events.
+    #[must_use]
+    pub fn of_new_run(journal: Journal, facts: NewRunFacts, report: Box<dyn Report>) -> Self {
+        Self {
+            journal,
+            run: facts.id.as_str().to_owned(),
+            unborn: Some(facts),
+            next_seq: 1,
+            pending: Vec::new(),
+            report,
+            gone: false,
+            failure: String::new(),
+        }
+    }
+
+    /// The book of a run that has `last_seq` events.
+    #[must_use]
+    pub fn of_run(journal: Journal, run: String, last_seq: u64, report: Box<dyn Report>) -> Self {
+        Self {
+            journal,
+            run,
+            unborn: None,
+            next_seq: last_seq + 1,
+            pending: Vec::new(),
+            report,
+            gone: false,
+            failure: String::new(),
+        }
+    }
+
+    /// The run's id.
+    #[must_use]
+    pub fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// The run's directory.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.journal.state_dir().join("runs").join(&self.run)
+    }
+
+    /// Can nothing more be written?
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.gone
+    }
+
+    /// Are there events that wait to be written?
+    #[must_use]
+    pub fn has_pending(&self) -> bool {
+        !self.pending.is_empty() && self.unborn.is_none() && !self.gone
+    }
+
+    /// Events that are written together with the next ones.
+    pub(super) fn open_with(&mut self, events: Vec<Event>, at_ms: &i64) {
+        for event in events {
+            self.stamp(event, *at_ms);
+        }
+    }
+
+    fn stamp(&mut self, event: Event, at_ms: i64) {
+        let seq = self.next_seq;
+        self.next_seq += 1;
+        self.pending.push(Stamped { run: self.run.clone(), seq, at_ms, event });
+    }
+
+    /// Takes events. When one of them must be durable, all are written before this returns; says
+    /// whether that succeeded.
+    pub(super) fn write(&mut self, events: Vec<Event>, at_ms: i64, header: &Header) -> bool {
+        if events.is_empty() {
+            return true;
+        }
+        let urgent = events.iter().any(Event::is_urgent);
+        for event in events {
+            self.stamp(event, at_ms);
+        }
+        if urgent { self.commit(Some(header)) } else { true }
+    }
+
+    /// Writes what waits.
+    pub(super) fn flush(&mut self) {
+        if self.has_pending() {
+            // What fails here fails again, and is noticed, with the next event that must be durable.
+            let _ = self.commit(None);
+        }
+    }
+
+    fn commit(&mut self, header: Option<&Header>) -> bool {
+        if self.gone {
+            for event in std::mem::take(&mut self.pending) {
+                self.report.unwritten(&event);
+            }
+            return true;
+        }
+        let entries: Vec<Entry> = self.pending.iter().map(entry).collect();
+        let result = match self.unborn.take() {
+            None => {
+                let update = self.update();
+                self.journal.append_with(&self.run, &entries, &update)
+            }
+            Some(facts) => self.create(facts, &entries, header),
+        };
+        match result {
+            Ok(()) => {
+                for event in std::mem::take(&mut self.pending) {
+                    self.report.event(&event);
+                }
+                true
+            }
+            Err(error) => {
+                self.failure = error.to_string();
+                false
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        facts: NewRunFacts,
+        entries: &[Entry],
+        header: Option<&Header>,
+    ) -> Result<(), AppendError> {
+        let header = header.cloned().unwrap_or_default();
+        let name = if header.name.is_empty() { facts.name.clone() } else { header.name };
+        let new = NewRun {
+            id: facts.id.clone(),
+            plan: name,
+            version: header.version,
+            environment: header.environment,
+            fingerprint: facts.fingerprint.clone(),
+            frozen: facts.frozen.clone(),
+            created_ms: self.pending.first().map_or(0, |event| event.at_ms),
+        };
+        match self.journal.create_run(&new, entries) {
+            Ok(id) => {
+                id.as_str().clone_into(&mut self.run);
+                for event in &mut self.pending {
+                    id.as_str().clone_into(&mut event.run);
+                }
+                if let Err(problem) = (facts.born)(id.as_str()) {
+                    self.failure = problem;
+                }
+                Ok(())
+            }
+            Err(error) => {
+                self.unborn = Some(facts);
+                Err(error)
+            }
+        }
+    }
+
+    fn update(&self) -> RunUpdate {
+        let mut update = RunUpdate::default();
+        for stamped in &self.pending {
+            match &stamped.event {
+                Event::Phase { phase } => update.phase = Some(phase.word().to_owned()),
+                Event::RunEnded { end } => update.outcome = Some(end.outcome.word().to_owned()),
+                _ => {}
+            }
+        }
+        update
+    }
+
+    /// After a failed write: frees the space kept for this and tries once more. If that fails too
+    /// the journal is gone for this run. Returns what went wrong at first.
+    pub(super) fn recover(&mut self) -> String {
+        let failure = std::mem::take(&mut self.failure);
+        let _ = self.journal.reserve().release();
+        if self.journal.recover_after_failure().is_ok() {
+            self.drop_written();
+            if self.pending.is_empty() || self.commit(None) {
+                return failure;
+            }
+        }
+        self.gone = true;
+        let _ = self.commit(None);
+        failure
+    }
+
+    /// A write whose fate was unknown may have succeeded: what is there is not written again.
+    fn drop_written(&mut self) {
+        if self.unborn.is_some() {
+            return;
+        }
+        let first = self.pending.first().map_or(self.next_seq, |event| event.seq);
+        let there = self.journal.read_from(&self.run, first).map_or(0, |entries| entries.len());
+        for event in self.pending.drain(..there.min(self.pending.len())) {
+            self.report.event(&event);
+        }
+    }
+
+    /// Takes the lock of an environment.
+    pub(super) fn take_lock(
+        &mut self,
+        environment: &str,
+        holder: &Holder,
+        why: &str,
+        now_ms: i64,
+    ) -> Result<(), LockError> {
+        if self.gone {
+            return Ok(());
+        }
+        self.journal.take_lock(environment, &self.run, holder, why, now_ms)
+    }
+
+    /// Gives the lock of an environment back.
+    pub(super) fn release_lock(&mut self, environment: &str) {
+        if !self.gone {
+            // A lock that stays behind names this run, which has ended; the next one takes it over.
+            let _ = self.journal.release_lock(environment, &self.run);
+        }
+    }
+
+    /// Approvals that were given from elsewhere.
+    pub(super) fn approvals(&self) -> Vec<(String, Actor, String)> {
+        let Ok(dir) = std::fs::read_dir(self.dir().join("approvals")) else { return Vec::new() };
+        let mut found = Vec::new();
+        for file in dir.flatten() {
+            let path = file.path();
+            if path.extension().is_none_or(|e| e != "json") {
+                continue;
+            }
+            let given = std::fs::read(&path).ok().and_then(|b| serde_json::from_slice(&b).ok());
+            if let Some(given) = given {
+                let Approval { name, by, comment } = given;
+                found.push((name, by, comment));
+            }
+        }
+        found
+    }
+}
+
+/// An approval on its way from `deployrun approve` to the run.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Approval {
+    /// What is approved.
+    pub name: String,
+    /// By whom.
+    pub by: Actor,
+    /// Their words.
+    pub comment: String,
+}
+
+fn entry(stamped: &Stamped) -> Entry {
+    Entry {
+        at_ms: stamped.at_ms,
+        kind: stamped.event.kind().to_owned(),
+        call: stamped.event.call().map(ToString::to_string),
+        data: json_text(&stamped.event),
+    }
+}

@@ -1,0 +1,395 @@
+//! Starting, ending and finding the processes of steps and back-outs.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::json;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::supervisor::core::{Ended, Input, Try};
+use crate::supervisor::fiber::Message;
+use crate::target::environment;
+use crate::target::files;
+use crate::target::local::{Ending, Found, Lost, Running, StepDir};
+use crate::words::call::{Call, Command, Deed, Step, Undo};
+use crate::words::event::json_text;
+use crate::words::outcome::Outcome;
+use crate::words::step::{End, StepEnd, StepSpec};
+
+use super::{Driver, Scripts};
+
+/// A step whose process runs.
+pub(super) enum StepInFlight {
+    /// Under a step supervisor.
+    Process(Arc<Running>),
+    /// A function of the embedding program, which nobody can end.
+    Own,
+}
+
+/// Bytes of a back-out's output that are kept.
+const BACK_OUT_OUTPUT: u64 = 1 << 30;
+/// Milliseconds between TERM and KILL of a back-out whose time is over.
+const BACK_OUT_GRACE_MS: u64 = 10_000;
+
+impl<S: Scripts> Driver<S> {
+    pub(super) fn start_step(&mut self, key: Try, limit_ms: u64) {
+        let Some(Call::Step(step)) = self.raw.get(&key.id).cloned() else {
+            let reason = "what it does is not known any more".to_owned();
+            return self.tell(Input::StepEnded { key, ended: Ended::Void(reason) });
+        };
+        if let Deed::Own { name, args } = &step.deed {
+            return self.start_own(key, name, args.clone());
+        }
+        let spec = self.spec(&key, &step, limit_ms);
+        self.start(key, &spec);
+    }
+
+    fn start(&mut self, key: Try, spec: &StepSpec) {
+        let dir = StepDir::new(self.book.dir().join(key.directory()));
+        match dir.start(spec) {
+            Ok(running) => self.await_end(key, dir, running),
+            Err(error) => {
+                let ended = Ended::Void(error.to_string());
+                self.tell(Input::StepEnded { key, ended });
+            }
+        }
+    }
+
+    fn tell(&self, input: Input) {
+        let _ = self.to_self.send(Message::Tell(input));
+    }
+
+    /// Sends word when the process has ended.
+    fn await_end(&mut self, key: Try, dir: StepDir, running: Running) {
+        let running = Arc::new(running);
+        self.steps.insert(key.clone(), StepInFlight::Process(running.clone()));
+        let (tell, begun_in) = (self.to_self.clone(), self.setup.begun_in.clone());
+        tokio::spawn(async move {
+            match AsyncFd::with_interest(running.clone(), Interest::READABLE) {
+                Ok(fd) => drop(fd.readable().await),
+                Err(_) => {
+                    let running = running.clone();
+                    let _ = tokio::task::spawn_blocking(move || running.wait()).await;
+                }
+            }
+            let ended = ended(&dir, &begun_in, Some(&running));
+            let _ = tell.send(Message::Tell(Input::StepEnded { key, ended }));
+        });
+    }
+
+    fn start_own(&mut self, key: Try, name: &str, args: Vec<serde_json::Value>) {
+        let Some(own) = self.scripts.own(name) else {
+            let reason = format!("the function `{name}` is not registered");
+            return self.tell(Input::StepEnded { key, ended: Ended::Void(reason) });
+        };
+        self.steps.insert(key.clone(), StepInFlight::Own);
+        let tell = self.to_self.clone();
+        tokio::task::spawn_blocking(move || {
+            let since = std::time::Instant::now();
+            let call = std::panic::AssertUnwindSafe(|| own(&args));
+            let result = std::panic::catch_unwind(call).unwrap_or_else(|_| Err("it panicked".into()));
+            let mut end = blank_end();
+            end.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            match result {
+                Ok(value) => end.stdout.text = json_text(&value),
+                Err(problem) => {
+                    end.end = End::Exited { code: 1 };
+                    end.tail = problem;
+                }
+            }
+            let ended = Ended::Seen(Box::new(end));
+            let _ = tell.send(Message::Tell(Input::StepEnded { key, ended }));
+        });
+    }
+
+    pub(super) fn end_step(&mut self, key: &Try, now: bool) {
+        if let Some(StepInFlight::Process(running)) = self.steps.get(key) {
+            // One that has ended already is not an error; one that may not be signalled is ended
+            // by its own timeout.
+            let _ = running.end(if now { Ending::Now } else { Ending::WithGrace });
+        }
+    }
+
+    pub(super) fn end_steps_of(&mut self, fiber: &str) {
+        let keys: Vec<Try> = self.steps.keys().filter(|k| k.id.fiber == fiber).cloned().collect();
+        for key in keys {
+            self.end_step(&key, false);
+        }
+    }
+
+    pub(super) fn start_back_out(&mut self, key: Try, limit_ms: u64, outcome: Option<Outcome>) {
+        let armed = self.shared.undo(&key.id);
+        let back_out = match &armed {
+            Some(armed) => armed.back_out.clone(),
+            // The script could not be replayed: what the journal has will do, unless it is masked.
+            None => match self.core.armed().iter().find(|a| a.id == key.id) {
+                Some(armed) => armed.back_out.clone(),
+                None => return self.refuse_back_out(key, "it is not known any more"),
+            },
+        };
+        match back_out.undo {
+            Undo::Closure => {
+                let Some(closure) = armed.and_then(|armed| armed.closure) else {
+                    let input = Input::ClosureEnded {
+                        id: key.id,
+                        error: Some("its closure could not be had again from the plan".into()),
+                    };
+                    return self.tell(input);
+                };
+                if let Err(error) = self.scripts.start_back_out(&key.id, closure, outcome) {
+                    let error = Some(format!("no thread could be started: {error}"));
+                    self.tell(Input::ClosureEnded { id: key.id, error });
+                }
+            }
+            Undo::Command(command) => {
+                if armed.is_none() && command.to_string().contains("***") {
+                    return self.refuse_back_out(key, "its command holds a secret that is not known");
+                }
+                let spec = self.back_out_spec(&key, command.argv(), None, limit_ms, outcome);
+                self.start(key, &spec);
+            }
+            Undo::Restore => {
+                let Some(path) = self.put_path(&key) else {
+                    return self.refuse_back_out(key, "the file it puts back is not known");
+                };
+                let stdin = json!({ "path": path, "dirs": self.step_dirs(&key) }).to_string();
+                let argv = vec![THIS_PROGRAM.to_owned(), RESTORE_FILE.to_owned()];
+                let spec = self.back_out_spec(&key, argv, Some(stdin), limit_ms, outcome);
+                self.start(key, &spec);
+            }
+            Undo::Nothing => {
+                let ended = Ended::Seen(Box::new(blank_end()));
+                self.tell(Input::StepEnded { key, ended });
+            }
+        }
+    }
+
+    fn refuse_back_out(&self, key: Try, why: &str) {
+        let mut end = blank_end();
+        end.end = End::NotStarted { error: why.to_owned() };
+        self.tell(Input::StepEnded { key, ended: Ended::Seen(Box::new(end)) });
+    }
+
+    fn put_path(&self, key: &Try) -> Option<String> {
+        match &self.core.step_of(&key.id)?.deed {
+            Deed::PutFile(file) => Some(file.path.clone()),
+            Deed::Command(_) | Deed::Own { .. } => None,
+        }
+    }
+
+    /// The directories of all tries of the step that a back-out undoes, oldest first.
+    fn step_dirs(&self, key: &Try) -> Vec<PathBuf> {
+        let last = self.core.attempts_of(&key.id);
+        let name = |attempt| Try { id: key.id.clone(), attempt, backs_out: false }.directory();
+        (1..=last).map(|attempt| self.book.dir().join(name(attempt))).collect()
+    }
+
+    fn spec(&self, key: &Try, step: &Step, limit_ms: u64) -> StepSpec {
+        let mut env = self.env(key);
+        env.extend(step.env.clone());
+        let (argv, stdin) = match &step.deed {
+            Deed::Command(command) => (command.argv(), step.stdin.clone()),
+            Deed::PutFile(file) => {
+                let dir = self.book.dir().join(key.directory());
+                let first = Try { attempt: 1, ..key.clone() };
+                let keep = self.book.dir().join(first.directory());
+                let _ = std::fs::create_dir_all(&keep);
+                let stdin = json!({ "file": file, "dir": dir, "keep": keep }).to_string();
+                (vec![THIS_PROGRAM.to_owned(), PUT_FILE.to_owned()], Some(stdin))
+            }
+            Deed::Own { .. } => (Command::Argv(Vec::new()).argv(), None),
+        };
+        StepSpec {
+            run: self.book.run().to_owned(),
+            step: key.directory(),
+            argv,
+            env,
+            cwd: match &step.cwd {
+                Some(dir) => self.setup.root.join(dir),
+                None => self.setup.root.clone(),
+            },
+            stdin,
+            user: step.user.clone(),
+            timeout_ms: limit_ms,
+            idle_timeout_ms: step.idle_timeout_ms,
+            grace_ms: step.grace_ms,
+            abort_on: step.abort_on.clone(),
+            success_codes: step.codes.clone(),
+            max_output: step.max_output,
+            secrets: self.shared.secrets.values(),
+        }
+    }
+
+    fn back_out_spec(
+        &self,
+        key: &Try,
+        argv: Vec<String>,
+        stdin: Option<String>,
+        limit_ms: u64,
+        outcome: Option<Outcome>,
+    ) -> StepSpec {
+        let mut env = self.env(key);
+        if let Some(outcome) = outcome {
+            env.insert("DEPLOYRUN_STEP_OUTCOME".into(), outcome.word().into());
+        }
+        let step = self.core.step_of(&key.id);
+        if let Some(step) = step {
+            env.extend(step.env.clone());
+        }
+        let cwd = step.and_then(|s| s.cwd.clone());
+        StepSpec {
+            run: self.book.run().to_owned(),
+            step: key.directory(),
+            argv,
+            env,
+            cwd: cwd.map_or_else(|| self.setup.root.clone(), |dir| self.setup.root.join(dir)),
+            stdin,
+            user: step.and_then(|s| s.user.clone()),
+            timeout_ms: limit_ms,
+            idle_timeout_ms: None,
+            grace_ms: BACK_OUT_GRACE_MS,
+            abort_on: Vec::new(),
+            success_codes: vec![0],
+            max_output: BACK_OUT_OUTPUT,
+            secrets: self.shared.secrets.values(),
+        }
+    }
+
+    /// What every step finds in its environment.
+    fn env(&self, key: &Try) -> BTreeMap<String, String> {
+        let header = self.core.header();
+        let mut env = environment::of_probe();
+        env.insert("DEPLOYRUN_RUN".into(), self.book.run().to_owned());
+        env.insert("DEPLOYRUN_CALL".into(), key.id.to_string());
+        env.insert("DEPLOYRUN_ATTEMPT".into(), key.attempt.to_string());
+        for (name, value) in [
+            ("DEPLOYRUN_NAME", &header.name),
+            ("DEPLOYRUN_VERSION", &header.version),
+            ("DEPLOYRUN_ENVIRONMENT", &header.environment),
+        ] {
+            if !value.is_empty() {
+                env.insert(name.into(), value.clone());
+            }
+        }
+        env
+    }
+
+    /// Finds out what became of the steps that another process had started.
+    pub(super) fn find_in_flight(&mut self) {
+        for key in self.core.in_flight() {
+            let dir = StepDir::new(self.book.dir().join(key.directory()));
+            match dir.find(&self.setup.begun_in) {
+                Ok(Found::Running(running)) => self.await_end(key, dir, running),
+                found => {
+                    let own = self.core.step_of(&key.id).is_some_and(|step| {
+                        matches!(step.deed, Deed::Own { .. })
+                    });
+                    let ended = if own && !key.backs_out { unseen() } else { told(found) };
+                    self.take(Input::StepEnded { key, ended });
+                }
+            }
+        }
+    }
+}
+
+/// Names of the parts of this program that run as a step.
+pub const PUT_FILE: &str = "__put-file";
+/// See [`PUT_FILE`].
+pub const RESTORE_FILE: &str = "__restore-file";
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
+fn ended(dir: &StepDir, begun_in: &str, running: Option<&Running>) -> Ended {
+    match (dir.find(begun_in), running.and_then(Running::refusal)) {
+        (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
+        (found, _) => told(found),
+    }
+}
+
+fn told(found: Result<Found, crate::target::local::FindError>) -> Ended {
+    match found {
+        Ok(Found::Ended(end)) => Ended::Seen(end),
+        Ok(Found::NeverStarted) => Ended::Void("its supervisor never began".into()),
+        Ok(Found::Lost { why, survivors, .. }) => {
+            let mut end = blank_end();
+            end.end = End::Unseen;
+            end.tail = match why {
+                Lost::Reboot => "the machine was started anew".into(),
+                Lost::SupervisorDied => "its supervisor was killed".into(),
+            };
+            end.survivors = survivors;
+            Ended::Seen(Box::new(end))
+        }
+        Ok(Found::Running(_)) => unseen(),
+        Err(error) => {
+            let mut end = blank_end();
+            end.end = End::Unseen;
+            end.tail = error.to_string();
+            Ended::Seen(Box::new(end))
+        }
+    }
+}
+
+fn unseen() -> Ended {
+    let mut end = blank_end();
+    end.end = End::Unseen;
+    Ended::Seen(Box::new(end))
+}
+
+fn blank_end() -> StepEnd {
+    StepEnd {
+        end: End::Exited { code: 0 },
+        cut_off: None,
+        duration_ms: 0,
+        stdout: crate::words::step::Captured::default(),
+        stderr: crate::words::step::Captured::default(),
+        tail: String::new(),
+        output_bytes: 0,
+        dropped_bytes: 0,
+        left_running: Vec::new(),
+        killed: Vec::new(),
+        survivors: Vec::new(),
+    }
+}
+
+/// Runs one of the parts of this program that run as a step; returns the exit status.
+#[must_use]
+pub fn run_part(name: &str) -> Option<i32> {
+    let result = match name {
+        PUT_FILE => read_stdin().and_then(|task: PutTask| {
+            files::put(&task.file, &task.keep)
+                .map(|changed| if changed { "changed\n" } else { "unchanged\n" }.to_owned())
+        }),
+        RESTORE_FILE => read_stdin()
+            .and_then(|task: RestoreTask| files::restore(&task.path, &task.dirs)),
+        _ => return None,
+    };
+    use std::io::Write as _;
+    match result {
+        Ok(text) => {
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            Some(0)
+        }
+        Err(problem) => {
+            let _ = writeln!(std::io::stderr(), "{problem}");
+            Some(1)
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct PutTask {
+    file: crate::words::call::PutFile,
+    keep: PathBuf,
+}
+
+#[derive(serde::Deserialize)]
+struct RestoreTask {
+    path: PathBuf,
+    dirs: Vec<PathBuf>,
+}
+
+fn read_stdin<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+    serde_json::from_reader(std::io::stdin().lock()).map_err(|e| format!("bad task: {e}"))
+}

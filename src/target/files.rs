@@ -1,0 +1,271 @@
+//! Putting a file in place, and putting the former one back.
+//!
+//! Both run as a process of their own (`deployrun __put-file`, `__restore-file`) under a step
+//! supervisor like any command: what they do can be ended, and found again.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::words::call::PutFile;
+
+use super::facts::io_words;
+
+/// The name, in the directory of a step, of what was there before.
+const FORMER: &str = "former.json";
+/// The name of the former file's content.
+const FORMER_CONTENT: &str = "former";
+
+/// What was there before a file was put.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Former {
+    Nothing,
+    Link { to: PathBuf },
+    File { mode: u32, uid: u32, gid: u32, mtime_ns: i128 },
+}
+
+/// SHA-256 of a file, in hex.
+pub fn sha256(path: &Path) -> Result<String, String> {
+    let wrong = |e: &io::Error| format!("{} can't be read: {}", path.display(), io_words(e));
+    let mut file = File::open(path).map_err(|e| wrong(&e))?;
+    let mut digest = Sha256::new();
+    copy(&mut file, &mut io::sink(), &mut digest).map_err(|e| wrong(&e))?;
+    Ok(hex(&digest.finalize()))
+}
+
+/// SHA-256 of bytes, in hex.
+#[must_use]
+pub fn sha256_of(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn copy(from: &mut impl Read, to: &mut impl Write, digest: &mut Sha256) -> io::Result<()> {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        match from.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => {
+                let chunk = buffer.get(..n).unwrap_or_default();
+                digest.update(chunk);
+                to.write_all(chunk)?;
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+}
+
+/// Puts a file in place; `dir` keeps the former one. Returns whether anything changed.
+pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
+    let path = Path::new(&file.path);
+    let wrong = |what: &str, e: &io::Error| format!("{what} {}: {}", path.display(), io_words(e));
+    let parent = path.parent().ok_or_else(|| format!("{} is no file's path", path.display()))?;
+    if !parent.is_dir() {
+        let text = "its directory is not there; make it first, for example with run([\"mkdir\", …])";
+        return Err(format!("{} can't be put in place: {text}", path.display()));
+    }
+    let facts = look(path).map_err(|e| wrong("can't look at", &e))?;
+    if facts.as_ref().is_some_and(|f| !f.is_file() && !f.is_symlink()) {
+        return Err(format!("{} is there and is not a file", path.display()));
+    }
+    let plain = facts.as_ref().filter(|f| f.is_file());
+    let owner = match &file.owner {
+        Some(owner) => Some(ids(owner)?),
+        None => plain.map(|f| (f.uid(), f.gid())),
+    };
+    let mode = file.mode.or_else(|| plain.map(|f| f.mode() & 0o7777)).unwrap_or(0o644);
+    let same = plain.is_some_and(|f| {
+        f.mode() & 0o7777 == mode
+            && owner.is_none_or(|(uid, gid)| f.uid() == uid && f.gid() == gid)
+            && sha256(path).is_ok_and(|digest| digest == file.sha256)
+    });
+    // A try before this one may have kept the former file: that one counts.
+    if !dir.join(FORMER).exists() {
+        keep(path, facts.as_ref(), dir).map_err(|e| wrong("can't keep the former", &e))?;
+    }
+    if same {
+        return Ok(false);
+    }
+    let beside = temporary(path);
+    let done = write_beside(file, &beside, mode, owner)
+        .and_then(|()| fs::rename(&beside, path).map_err(|e| wrong("can't put in place", &e)))
+        .and_then(|()| sync_dir(parent).map_err(|e| wrong("can't put in place", &e)));
+    if done.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    done?;
+    match sha256(path)? {
+        digest if digest == file.sha256 => Ok(true),
+        digest => Err(format!("{} has the digest {digest} after it was put in place", path.display())),
+    }
+}
+
+fn write_beside(
+    file: &PutFile,
+    beside: &Path,
+    mode: u32,
+    owner: Option<(u32, u32)>,
+) -> Result<(), String> {
+    let wrong = |e: &io::Error| format!("{} can't be written: {}", beside.display(), io_words(e));
+    let mut out = File::create(beside).map_err(|e| wrong(&e))?;
+    // Nobody reads it before it is whole and has its owner.
+    out.set_permissions(Permissions::from_mode(0o600)).map_err(|e| wrong(&e))?;
+    let mut digest = Sha256::new();
+    match (&file.text, &file.source) {
+        (Some(text), _) => {
+            copy(&mut text.as_bytes(), &mut out, &mut digest).map_err(|e| wrong(&e))?;
+        }
+        (None, Some(source)) => {
+            let mut from = File::open(source)
+                .map_err(|e| format!("{source} can't be read: {}", io_words(&e)))?;
+            copy(&mut from, &mut out, &mut digest).map_err(|e| wrong(&e))?;
+        }
+        (None, None) => return Err("there is nothing to put in place".into()),
+    }
+    let digest = hex(&digest.finalize());
+    if digest != file.sha256 {
+        let source = file.source.as_deref().unwrap_or("the text");
+        return Err(format!("{source} has changed since the plan looked at it: its digest is {digest}"));
+    }
+    if let Some((uid, gid)) = owner {
+        std::os::unix::fs::fchown(&out, Some(uid), Some(gid)).map_err(|e| wrong(&e))?;
+    }
+    out.set_permissions(Permissions::from_mode(mode)).map_err(|e| wrong(&e))?;
+    out.sync_all().map_err(|e| wrong(&e))
+}
+
+fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(facts) => Ok(Some(facts)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+fn keep(path: &Path, facts: Option<&fs::Metadata>, dir: &Path) -> io::Result<()> {
+    let former = match facts {
+        None => Former::Nothing,
+        Some(f) if f.is_symlink() => Former::Link { to: fs::read_link(path)? },
+        Some(f) => {
+            let mut from = File::open(path)?;
+            let mut to = File::create(dir.join(FORMER_CONTENT))?;
+            to.set_permissions(Permissions::from_mode(0o600))?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()?;
+            let mtime_ns = i128::from(f.mtime()) * 1_000_000_000 + i128::from(f.mtime_nsec());
+            Former::File { mode: f.mode() & 0o7777, uid: f.uid(), gid: f.gid(), mtime_ns }
+        }
+    };
+    let json = serde_json::to_vec(&former).map_err(io::Error::other)?;
+    let beside = dir.join("former.json.new");
+    let mut file = File::create(&beside)?;
+    file.write_all(&json)?;
+    file.sync_all()?;
+    fs::rename(&beside, dir.join(FORMER))?;
+    sync_dir(dir)
+}
+
+fn sync_dir(dir: &Path) -> io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
+fn temporary(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.deployrun-{}", std::process::id()))
+}
+
+/// Puts back what was at `path` before; `dirs` are those of the step's tries, oldest first.
+pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
+    let Some(dir) = dirs.iter().find(|dir| dir.join(FORMER).exists()) else {
+        return Ok(format!("{} was not touched\n", path.display()));
+    };
+    let wrong = |e: &io::Error| format!("{} can't be put back: {}", path.display(), io_words(e));
+    let json = fs::read(dir.join(FORMER)).map_err(|e| wrong(&e))?;
+    let former: Former = serde_json::from_slice(&json)
+        .map_err(|e| format!("{} is damaged: {e}", dir.join(FORMER).display()))?;
+    match former {
+        Former::Nothing => match fs::remove_file(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(wrong(&e)),
+            _ => {}
+        },
+        Former::Link { to } => {
+            let beside = temporary(path);
+            std::os::unix::fs::symlink(to, &beside)
+                .and_then(|()| fs::rename(&beside, path))
+                .map_err(|e| wrong(&e))?;
+        }
+        Former::File { mode, uid, gid, mtime_ns } => {
+            let beside = temporary(path);
+            restore_file(&dir.join(FORMER_CONTENT), &beside, (mode, uid, gid), mtime_ns)
+                .and_then(|()| fs::rename(&beside, path))
+                .map_err(|e| wrong(&e))?;
+        }
+    }
+    sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(|e| wrong(&e))?;
+    Ok(format!("{} is as before\n", path.display()))
+}
+
+fn restore_file(
+    content: &Path,
+    beside: &Path,
+    (mode, uid, gid): (u32, u32, u32),
+    mtime_ns: i128,
+) -> io::Result<()> {
+    let mut from = File::open(content)?;
+    let mut to = File::create(beside)?;
+    to.set_permissions(Permissions::from_mode(0o600))?;
+    io::copy(&mut from, &mut to)?;
+    let now = to.metadata()?;
+    if (now.uid(), now.gid()) != (uid, gid) {
+        std::os::unix::fs::fchown(&to, Some(uid), Some(gid))?;
+    }
+    to.set_permissions(Permissions::from_mode(mode))?;
+    let nanos = std::time::Duration::from_nanos(u64::try_from(mtime_ns).unwrap_or(0));
+    to.set_modified(std::time::UNIX_EPOCH + nanos)?;
+    to.sync_all()
+}
+
+/// User and group ids of `user` or `user:group`, by name or number.
+fn ids(owner: &str) -> Result<(u32, u32), String> {
+    let (user, group) = match owner.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (owner, None),
+    };
+    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|fields| {
+        fields.first() == Some(&user) || fields.get(2) == Some(&user)
+    });
+    let number = |fields: &[&str], at: usize| fields.get(at).and_then(|n| n.parse().ok());
+    let uid = match &entry {
+        Some(fields) => number(fields, 2),
+        None => user.parse().ok(),
+    };
+    let uid = uid.ok_or_else(|| format!("there is no user `{user}`"))?;
+    let gid = match group {
+        None => entry.as_ref().and_then(|fields| number(fields, 3)).unwrap_or(uid),
+        Some(group) => {
+            let groups = fs::read_to_string("/etc/group").unwrap_or_default();
+            let found = groups.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|fields| {
+                fields.first() == Some(&group) || fields.get(2) == Some(&group)
+            });
+            found
+                .and_then(|fields| number(&fields, 2))
+                .or_else(|| group.parse().ok())
+                .ok_or_else(|| format!("there is no group `{group}`"))?
+        }
+    };
+    Ok((uid, gid))
+}

@@ -1,0 +1,225 @@
+//! Ends what is left of a step whose supervisor has died.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::Signal;
+
+use super::super::step_supervisor::MARK;
+use super::super::step_supervisor::publish::{ChildFact, Started};
+use super::super::step_supervisor::tree::{self, Pinned, Stat};
+use crate::words::mask::Masker;
+use crate::words::step::ProcessFact;
+
+/// A process that is not gone this long after KILL will not go.
+const UNKILLABLE: Duration = Duration::from_secs(10);
+const ROUND: Duration = Duration::from_millis(5);
+
+/// Sends TERM, waits for the grace, sends KILL until nothing that can be found is left. Returns what
+/// was ended and what survived.
+pub(super) fn end(
+    started: &Started,
+    child: Option<&ChildFact>,
+) -> (Vec<ProcessFact>, Vec<ProcessFact>) {
+    let mut search = Search::new(started, child);
+    let first = search.live();
+    for p in &first {
+        p.signal(Signal::TERM);
+        p.signal(Signal::CONT);
+    }
+    wait_for_all(&first, Duration::from_millis(started.grace_ms));
+    let until = Instant::now() + UNKILLABLE;
+    let mut left = search.live();
+    while !left.is_empty() && Instant::now() < until {
+        for p in &left {
+            p.signal(Signal::KILL);
+        }
+        wait_for_all(&left, ROUND);
+        left = search.live();
+    }
+    let mut survivors: Vec<ProcessFact> = left.iter().map(|p| fact(&p.stat)).collect();
+    survivors.extend(search.spared);
+    (search.killed, survivors)
+}
+
+/// The command line was not masked by anybody: without the supervisor the secrets are not known, so
+/// only the program is told.
+fn fact(stat: &Stat) -> ProcessFact {
+    let mut fact = tree::fact(stat, &[], &Masker::default());
+    fact.command = fact
+        .command
+        .split(' ')
+        .next()
+        .unwrap_or_default()
+        .to_owned();
+    fact
+}
+
+fn wait_for_all(processes: &[Pinned], time: Duration) {
+    let until = Instant::now() + time.min(Duration::from_secs(365 * 24 * 3600));
+    for p in processes {
+        let rest = until.saturating_duration_since(Instant::now());
+        let mut fds = [PollFd::new(&p.fd, PollFlags::IN)];
+        // An interrupted wait only makes KILL come earlier by the rest of one process's time.
+        let _ = rustix::event::poll(&mut fds, Timespec::try_from(rest).ok().as_ref());
+    }
+}
+
+struct Search<'a> {
+    started: &'a Started,
+    child: Option<&'a ChildFact>,
+    /// Pid and start time of all that were found so far. A process stays one of the step even when
+    /// the parent that proved it is gone.
+    known: HashSet<(i32, u64)>,
+    killed: Vec<ProcessFact>,
+    /// Processes of the step that this one descends from, and itself; ending them would end the
+    /// search.
+    spared: Vec<ProcessFact>,
+}
+
+impl<'a> Search<'a> {
+    fn new(started: &'a Started, child: Option<&'a ChildFact>) -> Self {
+        let (killed, spared) = (Vec::new(), Vec::new());
+        Self {
+            started,
+            child,
+            known: HashSet::new(),
+            killed,
+            spared,
+        }
+    }
+
+    /// The live processes of the step, pinned.
+    fn live(&mut self) -> Vec<Pinned> {
+        let all: HashMap<i32, Stat> = tree::all_pids()
+            .into_iter()
+            .filter_map(tree::stat)
+            .map(|s| (s.pid, s))
+            .collect();
+        let entry = format!("{MARK}={}", self.started.mark);
+        let marked = |s: &Stat| tree::has_mark(s.pid, entry.as_bytes());
+        let mut ours: HashSet<i32> = all
+            .values()
+            .filter(|s| self.known.contains(&s.key()) || self.is_child(s) || marked(s))
+            .map(|s| s.pid)
+            .collect();
+        close(&mut ours, &all, self.started.pid, self.child.map(|c| c.pid));
+        let above = ancestors(tree::own_pid(), &all);
+        let mut found = Vec::new();
+        for stat in ours
+            .iter()
+            .filter_map(|pid| all.get(pid))
+            .filter(|s| s.is_live())
+        {
+            let fresh = self.known.insert(stat.key());
+            if above.contains(&stat.pid) {
+                if fresh {
+                    self.spared.push(fact(stat));
+                }
+                continue;
+            }
+            // The pinned one must be the one that was looked at.
+            let Some(pinned) = Pinned::open(stat.pid).filter(|p| p.stat.key() == stat.key()) else {
+                continue;
+            };
+            if fresh {
+                self.killed.push(fact(stat));
+            }
+            found.push(pinned);
+        }
+        found
+    }
+
+    fn is_child(&self, stat: &Stat) -> bool {
+        self.child
+            .is_some_and(|c| stat.key() == (c.pid, c.starttime))
+    }
+}
+
+/// Adds descendants, and the members of the step's session and process group. A session's number
+/// means that session for as long as it has a member, so one member that is surely ours proves it
+/// for the others.
+fn close(ours: &mut HashSet<i32>, all: &HashMap<i32, Stat>, session: i32, group: Option<i32>) {
+    loop {
+        let has = |test: &dyn Fn(&Stat) -> bool| ours.iter().filter_map(|p| all.get(p)).any(test);
+        let in_session = has(&|s| s.session == session);
+        let in_group = has(&|s| Some(s.pgrp) == group);
+        let more: Vec<i32> = all
+            .values()
+            .filter(|s| !ours.contains(&s.pid))
+            .filter(|s| {
+                ours.contains(&s.ppid)
+                    || (in_session && s.session == session)
+                    || (in_group && Some(s.pgrp) == group)
+            })
+            .map(|s| s.pid)
+            .collect();
+        if more.is_empty() {
+            return;
+        }
+        ours.extend(more);
+    }
+}
+
+fn ancestors(pid: i32, all: &HashMap<i32, Stat>) -> HashSet<i32> {
+    let mut found = HashSet::new();
+    let mut at = pid;
+    while found.insert(at) {
+        let Some(stat) = all.get(&at) else { break };
+        at = stat.ppid;
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn process(pid: i32, ppid: i32, pgrp: i32, session: i32) -> (i32, Stat) {
+        let name = String::new();
+        (
+            pid,
+            Stat {
+                pid,
+                ppid,
+                pgrp,
+                session,
+                state: 'S',
+                threads: 1,
+                starttime: 5,
+                name,
+            },
+        )
+    }
+
+    #[test]
+    fn what_is_ours_is_closed_over_proof_only() {
+        let all: HashMap<_, _> = [
+            process(100, 1, 100, 100),   // somebody
+            process(201, 1, 201, 200),   // ours by proof
+            process(202, 1, 201, 200),   // same session
+            process(203, 202, 203, 203), // setsid'd child of it
+            process(204, 1, 204, 204),   // a stranger
+        ]
+        .into();
+        let mut ours = HashSet::from([201]);
+        close(&mut ours, &all, 200, Some(201));
+        assert_eq!(ours, HashSet::from([201, 202, 203]));
+        // Without a proof the number of the session alone proves nothing: it may be another one.
+        let mut none = HashSet::new();
+        close(&mut none, &all, 200, Some(201));
+        assert!(none.is_empty());
+    }
+
+    #[test]
+    fn ancestors_end_at_the_top() {
+        let all: HashMap<_, _> = [
+            process(5, 4, 5, 5),
+            process(4, 1, 4, 4),
+            process(1, 0, 1, 1),
+        ]
+        .into();
+        assert_eq!(ancestors(5, &all), HashSet::from([5, 4, 1, 0]));
+    }
+}

@@ -1,0 +1,244 @@
+//! The process around one step.
+//!
+//! The controller starts its own binary again as `deployrun __supervise DIR`. This process owns the
+//! step from then on, so that a step neither dies with the controller nor outlives its timeout: it is
+//! in a session of its own, the subreaper of all that the step starts, reads the output, keeps the
+//! deadlines, ends the whole tree when it must end, and publishes how the step ended. It has no
+//! threads, no async runtime and syncs nothing; per step it costs little more than one more spawn.
+//!
+//! TERM asks it to stop the step with its grace, INT to kill it now.
+
+mod abort;
+mod child;
+mod drain;
+mod ending;
+mod output;
+pub(crate) mod publish;
+mod signals;
+pub(crate) mod tree;
+mod watch;
+
+use std::ffi::OsString;
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+pub(crate) use child::{find_program, memory_file, output_pipe};
+pub(crate) use output::{OUT, segment_name};
+pub use publish::boot_id;
+use publish::{ChildFact, Started};
+
+use crate::words::mask::Masker;
+use crate::words::step::{Captured, CutOff, End, StepEnd, StepSpec};
+
+/// First argument that makes this binary a supervisor.
+pub const SUPERVISE: &str = "__supervise";
+/// First argument of the stage that changes the user.
+pub(crate) const AS_USER: &str = "__as_user";
+/// First argument of the process that reads on for a daemon.
+pub(crate) const DRAIN: &str = "__drain";
+/// Variable in the environment of a step by which its processes are found again.
+pub const MARK: &str = "DEPLOYRUN_STEP";
+
+/// Bytes that are read at once: what a pipe holds.
+const BLOCK: usize = 64 * 1024;
+/// After this silence an unfinished line is shown and searched.
+const SILENCE: Duration = Duration::from_millis(200);
+/// Largest description of a step, in bytes.
+const LARGEST_SPEC: u64 = 64 << 20;
+/// How long a full disk may keep the end of a step from being published.
+const NO_SPACE: Duration = Duration::from_secs(60);
+
+/// Exit statuses of a supervisor; 0 means that `exit` is there.
+pub(crate) const REFUSED: i32 = 70;
+pub(crate) const BAD_SPEC: i32 = 71;
+pub(crate) const NO_SETUP: i32 = 72;
+pub(crate) const TAKEN: i32 = 73;
+pub(crate) const NOT_STARTED: i32 = 74;
+pub(crate) const NOT_PUBLISHED: i32 = 75;
+
+/// Runs the part of a step supervisor that `args` (without the program) name, and returns the status
+/// to exit with; `None` if they name none. It must be the first thing `main` does: it closes every
+/// descriptor above 2.
+#[must_use]
+pub fn dispatch(args: &[OsString]) -> Option<i32> {
+    let (first, rest) = args.split_first()?;
+    match first.to_str()? {
+        SUPERVISE => {
+            signals::close_inherited();
+            let [dir] = rest else { return Some(REFUSED) };
+            Some(supervise(Path::new(dir)))
+        }
+        AS_USER => Some(child::become_user(rest)),
+        DRAIN => {
+            signals::close_inherited();
+            Some(drain::run())
+        }
+        _ => None,
+    }
+}
+
+/// Runs the step whose description is on stdin, with its files in `dir`. It changes the whole
+/// process (session, signals, working directory) and is therefore called by [`dispatch`] only.
+/// Returns 0 once the end of the step has been published; with another status the step was not
+/// taken on, except for 75: it ran, and nobody will know how it ended.
+#[must_use]
+pub fn supervise(dir: &Path) -> i32 {
+    let Ok(dir) = std::path::absolute(dir) else {
+        return NO_SETUP;
+    };
+    note_panics(&dir);
+    let Some(spec) = read_spec() else {
+        return BAD_SPEC;
+    };
+    let Ok(mut signals) = signals::Signals::install() else {
+        return NO_SETUP;
+    };
+    let own = rustix::process::getpid();
+    let alone = rustix::process::setsid().is_ok()
+        && rustix::process::set_child_subreaper(Some(own)).is_ok()
+        // No file system is kept busy by this process.
+        && std::env::set_current_dir("/").is_ok();
+    if !alone {
+        return NO_SETUP;
+    }
+    let Ok(lock) = publish::lock_file(&dir) else {
+        return NOT_STARTED;
+    };
+    if lock.try_lock().is_err() || dir.join(publish::STARTED).exists() {
+        return TAKEN;
+    }
+    let Some(started) = started(&spec) else {
+        return NO_SETUP;
+    };
+    if publish::publish(&dir, publish::STARTED, &started).is_err() {
+        return NOT_STARTED;
+    }
+    let over = run(&spec, &dir, &started.mark, &mut signals);
+    let status = publish_end(&dir, over, &spec);
+    // The lock is held to the very end.
+    drop(lock);
+    status
+}
+
+fn read_spec() -> Option<StepSpec> {
+    let mut bytes = Vec::new();
+    std::io::stdin()
+        .lock()
+        .take(LARGEST_SPEC + 1)
+        .read_to_end(&mut bytes)
+        .ok()?;
+    if bytes.len() as u64 > LARGEST_SPEC {
+        return None;
+    }
+    let mut spec: StepSpec = serde_json::from_slice(&bytes).ok()?;
+    spec.cwd = std::path::absolute(&spec.cwd).ok()?;
+    Some(spec)
+}
+
+fn started(spec: &StepSpec) -> Option<Started> {
+    let pid = tree::own_pid();
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos());
+    Some(Started {
+        void: false,
+        pid,
+        starttime: tree::stat(pid)?.starttime,
+        boot_id: boot_id().ok()?,
+        mark: format!("{}/{}/{nanos:x}-{pid}", spec.run, spec.step),
+        grace_ms: spec.grace_ms,
+    })
+}
+
+/// Runs the step. Whatever is wrong before its command exists becomes [`End::NotStarted`].
+fn run(spec: &StepSpec, dir: &Path, mark: &str, signals: &mut signals::Signals) -> watch::Over {
+    let spool = output::Spool::new(dir, spec.max_output);
+    let masker = match Masker::new(&spec.secrets) {
+        Ok(masker) => masker,
+        Err(e) => return not_started(spool, e.to_string(), None),
+    };
+    let patterns = match spec.abort_on.as_slice() {
+        [] => None,
+        list => match abort::Patterns::new(list) {
+            Ok(patterns) => Some(patterns),
+            Err(error) => return not_started(spool, masker.mask_str(&error), None),
+        },
+    };
+    if signals.take_term() || signals.take_int() {
+        let error = "it was stopped before it had begun".to_owned();
+        return not_started(spool, error, Some(CutOff::Stopped));
+    }
+    match child::start(spec, mark) {
+        Err(error) => not_started(spool, masker.mask_str(&error), None),
+        Ok((child, pipes)) => {
+            if let Some(stat) = tree::stat(child.pid) {
+                // Only the search for left-over processes uses it, and has the mark besides.
+                let fact = ChildFact {
+                    pid: stat.pid,
+                    starttime: stat.starttime,
+                };
+                let _ = publish::publish(dir, publish::CHILD, &fact);
+            }
+            watch::Watch::new(spec, mark, spool, (child, pipes), signals, masker, patterns).run()
+        }
+    }
+}
+
+fn not_started(spool: output::Spool, error: String, cut_off: Option<CutOff>) -> watch::Over {
+    let end = StepEnd {
+        end: End::NotStarted { error },
+        cut_off,
+        duration_ms: 0,
+        stdout: Captured::default(),
+        stderr: Captured::default(),
+        tail: String::new(),
+        output_bytes: 0,
+        dropped_bytes: 0,
+        left_running: Vec::new(),
+        killed: Vec::new(),
+        survivors: Vec::new(),
+    };
+    watch::Over {
+        end,
+        spool,
+        open: None,
+    }
+}
+
+/// Publishes the end, on a full disk at the cost of the output, and hands pipes that are still held
+/// to a drainer.
+fn publish_end(dir: &Path, mut over: watch::Over, spec: &StepSpec) -> i32 {
+    let mut published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+    if !published {
+        over.spool.give_up_tail();
+        over.end.dropped_bytes = over.spool.dropped();
+        published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+    }
+    let until = Instant::now() + NO_SPACE;
+    while !published && Instant::now() < until {
+        for copy in [&mut over.end.stdout, &mut over.end.stderr] {
+            *copy = Captured {
+                text: String::new(),
+                cut: true,
+            };
+        }
+        over.end.tail.clear();
+        published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+        if !published {
+            std::thread::sleep(SILENCE);
+        }
+    }
+    if let Some(open) = over.open.take() {
+        let _ = drain::start(&over.handover(dir, spec, open.held), open.streams);
+    }
+    if published { 0 } else { NOT_PUBLISHED }
+}
+
+/// A defect of the supervisor must not vanish in `/dev/null`.
+fn note_panics(dir: &Path) {
+    let file = dir.join(publish::PANIC);
+    std::panic::set_hook(Box::new(move |info| {
+        let _ = std::fs::write(&file, format!("{info}\n"));
+    }));
+}

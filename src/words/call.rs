@@ -1,0 +1,423 @@
+//! Calls: what a plan asks the host for, and what it gets back.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::outcome::Outcome;
+
+/// Which call of a run: the fiber it belongs to and its number in that fiber.
+///
+/// The plan's own fiber has no name and its calls are `1`, `2`, …; the closure that backs out call
+/// 7 runs as fiber `b7`, and its calls are `b7/1`, `b7/2`, ….
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct CallId {
+    /// The fiber's path; empty for the plan itself.
+    pub fiber: String,
+    /// The number of the call in its fiber, from 1.
+    pub number: u32,
+}
+
+impl CallId {
+    /// Call `number` of the plan's own fiber.
+    #[must_use]
+    pub fn main(number: u32) -> Self {
+        Self { fiber: String::new(), number }
+    }
+
+    /// The name of the fiber in which the closure that backs out this call runs.
+    #[must_use]
+    pub fn back_out_fiber(&self) -> String {
+        format!("b{}", self.to_string().replace('/', "."))
+    }
+
+    /// Is this a call of a back-out's closure?
+    #[must_use]
+    pub fn is_in_back_out(&self) -> bool {
+        self.fiber.starts_with('b')
+    }
+}
+
+impl std::fmt::Display for CallId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.fiber.is_empty() {
+            write!(f, "{}", self.number)
+        } else {
+            write!(f, "{}/{}", self.fiber, self.number)
+        }
+    }
+}
+
+impl From<CallId> for String {
+    fn from(id: CallId) -> Self {
+        id.to_string()
+    }
+}
+
+impl TryFrom<String> for CallId {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl FromStr for CallId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (fiber, number) = text.rsplit_once('/').unwrap_or(("", text));
+        let number = number.parse().map_err(|_| format!("`{text}` is not the id of a call"))?;
+        Ok(Self { fiber: fiber.to_owned(), number })
+    }
+}
+
+/// A command: an argument vector, or a text for `/bin/sh -c`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    /// Run as it is, without a shell.
+    Argv(Vec<String>),
+    /// Run by `/bin/sh -c`.
+    Shell(String),
+}
+
+impl Command {
+    /// The argument vector that is executed.
+    #[must_use]
+    pub fn argv(&self) -> Vec<String> {
+        match self {
+            Self::Argv(argv) => argv.clone(),
+            Self::Shell(text) => vec!["/bin/sh".into(), "-c".into(), text.clone()],
+        }
+    }
+}
+
+impl std::fmt::Display for Command {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Shell(text) => write!(f, "{text}"),
+            Self::Argv(argv) => {
+                for (n, arg) in argv.iter().enumerate() {
+                    let gap = if n == 0 { "" } else { " " };
+                    write!(f, "{gap}{}", shell_word(arg))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// `text` as one word of a POSIX shell, quoted only where it must be.
+#[must_use]
+pub fn shell_word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=@%+,".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// What undoes a step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Undo {
+    /// A command of the plan.
+    Command(Command),
+    /// A closure of the plan.
+    Closure,
+    /// The host puts the former file back.
+    Restore,
+    /// The plan says that there is nothing to undo.
+    Nothing,
+}
+
+/// A back-out as it is armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackOut {
+    /// What it does.
+    pub undo: Undo,
+    /// What reports call it.
+    pub title: String,
+    /// How long it may take, in milliseconds.
+    pub timeout_ms: u64,
+}
+
+/// What a step does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Deed {
+    /// Runs a command.
+    Command(Command),
+    /// Puts a file in place.
+    PutFile(PutFile),
+    /// Calls a function that the embedding program registered.
+    Own {
+        /// Its name.
+        name: String,
+        /// Its arguments.
+        args: Vec<Value>,
+    },
+}
+
+/// A file that is put in place atomically.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PutFile {
+    /// Where it goes, an absolute path.
+    pub path: String,
+    /// Its content, for `write_file`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// The file it is copied from, for `upload`; an absolute path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// SHA-256 of the content, in hex.
+    pub sha256: String,
+    /// Permission bits; those of the former file, else 0644, when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<u32>,
+    /// `user` or `user:group`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+}
+
+/// A step: a call that changes something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// What it does.
+    pub deed: Deed,
+    /// What reports call it.
+    pub title: String,
+    /// Milliseconds after which it is cut off.
+    pub timeout_ms: u64,
+    /// Milliseconds without output after which it is cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_timeout_ms: Option<u64>,
+    /// Milliseconds between TERM and KILL.
+    pub grace_ms: u64,
+    /// Environment variables beside the documented ones.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the plan's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// What it reads on its standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// The user it runs as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+    /// Exit statuses that count as success.
+    pub codes: Vec<i32>,
+    /// How often it is tried again after a failure.
+    #[serde(default)]
+    pub retries: u32,
+    /// Milliseconds between two tries.
+    #[serde(default)]
+    pub retry_delay_ms: u64,
+    /// Patterns in its output that end it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub abort_on: Vec<String>,
+    /// May it be run again when nobody saw how it ended?
+    #[serde(default)]
+    pub idempotent: bool,
+    /// Bytes of output that are kept.
+    pub max_output: u64,
+    /// What undoes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_out: Option<BackOut>,
+}
+
+/// A monitor that is sampled beside the script.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// Its name.
+    pub name: String,
+    /// Milliseconds between the starts of two samples.
+    pub every_ms: u64,
+    /// Bad samples in a row that trip it.
+    pub failures: u32,
+    /// Milliseconds after its start during which bad samples do not count.
+    pub grace_ms: u64,
+    /// Milliseconds after which a sample is an error.
+    pub timeout_ms: u64,
+    /// Does a sample without data count as bad?
+    pub no_data_is_bad: bool,
+    /// Only report; never trip.
+    pub observe: bool,
+}
+
+/// One call of a host function by the script.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "function", rename_all = "snake_case")]
+pub enum Call {
+    /// `plan(#{…})`.
+    Plan {
+        /// The header.
+        header: super::header::Header,
+    },
+    /// A call that only reads: `probe`, `http_get`, `env`, `disk_free`, ….
+    Read {
+        /// The function's name.
+        name: String,
+        /// Its arguments.
+        args: Vec<Value>,
+    },
+    /// `check` and `check_installed`: a finding.
+    Check {
+        /// What is asked for.
+        name: String,
+    },
+    /// `run`, `upload`, `write_file`.
+    Step(Box<Step>),
+    /// The begin of a group.
+    StepBegin {
+        /// Its title.
+        title: String,
+        /// Milliseconds for the group as a whole.
+        timeout_ms: Option<u64>,
+        /// How often the group is tried again.
+        retries: u32,
+    },
+    /// The end of a group.
+    StepEnd {
+        /// The call that began it.
+        begin: u32,
+        /// The error that left its closure.
+        failed: Option<String>,
+    },
+    /// `back_out`.
+    BackOut(BackOut),
+    /// `point_of_no_return`.
+    PointOfNoReturn {
+        /// Why.
+        reason: String,
+    },
+    /// `watch`.
+    Watch(Watch),
+    /// `verify`.
+    Verify {
+        /// The success criterion.
+        name: String,
+        /// Milliseconds in which it must turn true.
+        within_ms: u64,
+        /// Milliseconds between two tries.
+        every_ms: u64,
+    },
+    /// `soak`.
+    Soak {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+    /// `sleep`.
+    Sleep {
+        /// How long, in milliseconds.
+        ms: u64,
+    },
+    /// `wait_for_window`.
+    WaitForWindow {
+        /// The window, in its normal form; the header's when absent.
+        window: Option<String>,
+    },
+    /// `wait_for_approval`.
+    WaitForApproval {
+        /// What is approved.
+        name: String,
+        /// Milliseconds after which the run is refused or backed out.
+        timeout_ms: Option<u64>,
+    },
+    /// `info` and `warn`.
+    Note {
+        /// Is it a warning?
+        warning: bool,
+        /// The text.
+        text: String,
+    },
+    /// `abort`.
+    Abort {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl Call {
+    /// Does the call change something?
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        matches!(self, Self::Step(_))
+    }
+}
+
+/// What kind of call failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureKind {
+    /// A call that was made in a wrong way, or could not be answered.
+    #[default]
+    Call,
+    /// A step.
+    Step,
+    /// A check after the first step.
+    Check,
+    /// A success criterion.
+    Verify,
+}
+
+/// Why a call throws in the script; a plan may catch it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What kind of call it was.
+    #[serde(default)]
+    pub kind: FailureKind,
+    /// What the script sees when it prints the error.
+    pub message: String,
+    /// How the step ended, if a step it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
+    /// Exit status, if there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<i32>,
+    /// The last lines of its output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tail: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    /// A failure that is only a message.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            kind: FailureKind::Call,
+            message: message.into(),
+            outcome: None,
+            code: None,
+            tail: String::new(),
+            hint: None,
+        }
+    }
+
+    /// The failure of another kind of call.
+    #[must_use]
+    pub fn of(kind: FailureKind, message: impl Into<String>) -> Self {
+        Self { kind, ..Self::new(message) }
+    }
+}
+
+/// What the script gets for a call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// A value.
+    Value(Value),
+    /// An error that may be caught.
+    Throw(Failure),
+    /// The run has stopped: nothing more is done for this script.
+    Stop,
+}

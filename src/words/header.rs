@@ -1,0 +1,76 @@
+//! The header of a plan: who, what, why, when.
+
+use serde::{Deserialize, Serialize};
+
+/// What `plan(#{…})` says. The fields answer the questions that a good deployment plan answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Header {
+    /// What is deployed.
+    pub name: String,
+    /// In which version.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub version: String,
+    /// Where; runs of one environment exclude each other.
+    pub environment: String,
+    /// Why it is released.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub why: String,
+    /// What is new for users.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<String>,
+    /// Who uses it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub users: String,
+    /// Do users or operators need training, and did they get it?
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub training: String,
+    /// Who answers for the plan.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub owner: String,
+    /// Who or what helps afterwards: a runbook, a number to call.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub support: String,
+    /// When it may be released, in the window's normal form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<String>,
+    /// How long the release is expected to take, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_ms: Option<u64>,
+    /// How long the release may take, its back-out included, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// The time reserved for the back-out, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub back_out_within_ms: Option<u64>,
+    /// Approvals that must be given before the release begins.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub approvals: Vec<String>,
+}
+
+/// The time reserved for the back-out when a plan has a deadline or a window and does not say.
+pub const DEFAULT_BACK_OUT_WITHIN_MS: u64 = 5 * 60 * 1000;
+
+impl Header {
+    /// The time reserved for the back-out, in milliseconds.
+    #[must_use]
+    pub fn reserved_ms(&self) -> u64 {
+        self.back_out_within_ms.unwrap_or(DEFAULT_BACK_OUT_WITHIN_MS)
+    }
+
+    /// What must fit into an opening of the window, in milliseconds.
+    #[must_use]
+    pub fn needed_ms(&self) -> u64 {
+        self.expected_ms.unwrap_or(0).saturating_add(self.reserved_ms())
+    }
+
+    /// `name version`, or the name alone.
+    #[must_use]
+    pub fn release(&self) -> String {
+        if self.version.is_empty() {
+            self.name.clone()
+        } else {
+            format!("{} {}", self.name, self.version)
+        }
+    }
+}

@@ -1,0 +1,16 @@
+//! Plain data and pure functions: the words that everything else is said in. No input or output.
+
+pub mod call;
+pub mod clock;
+pub mod diagnostic;
+pub mod duration;
+pub mod event;
+pub mod header;
+pub mod mask;
+pub mod outcome;
+pub mod place;
+pub mod probe;
+pub mod step;
+pub mod suggest;
+pub mod version;
+pub mod window;
