@@ -1,0 +1,96 @@
+//! What all commands have in common.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use crate::report::Style;
+use crate::words::clock::{Clock, ShiftedClock, SystemClock};
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The directory that holds the journal [default: $XDG_STATE_HOME/deployrun]
+    #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_STATE")]
+    state: Option<PathBuf>,
+    /// What to print
+    #[arg(long, value_enum, global = true, env = "DEPLOYRUN_FORMAT", default_value = "human")]
+    format: Format,
+    /// When to use colours
+    #[arg(long, value_enum, global = true, env = "DEPLOYRUN_COLOR", default_value = "auto")]
+    color: Color,
+    /// Print more: output of steps, samples of watches
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    verbose: u8,
+    /// Print only what went wrong and how it ended
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What a command is run with.
+pub(super) struct Context {
+    pub(super) state: PathBuf,
+    pub(super) format: Format,
+    pub(super) style: Style,
+    pub(super) verbosity: i8,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) random: Option<u32>,
+}
+
+impl Global {
+    pub(super) fn context(self) -> Context {
+        let verbosity = if self.quiet { -1 } else { i8::try_from(self.verbose).unwrap_or(2) };
+        let color = match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => {
+                let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+                !off && std::io::stdout().is_terminal()
+            }
+        };
+        Context {
+            state: self.state.unwrap_or_else(default_state),
+            format: self.format,
+            style: Style { color },
+            verbosity,
+            clock: clock(),
+            random: std::env::var("DEPLOYRUN_TEST_RANDOM").ok().and_then(|v| v.parse().ok()),
+        }
+    }
+}
+
+fn default_state() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    set("XDG_STATE_HOME")
+        .or_else(|| Some(set("HOME")?.join(".local/state")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib"))
+        .join("deployrun")
+}
+
+/// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there.
+/// Every report of a run says so.
+fn clock() -> Arc<dyn Clock> {
+    let instant = std::env::var("DEPLOYRUN_TEST_NOW").ok();
+    match instant.and_then(|text| text.parse::<jiff::Timestamp>().ok()) {
+        Some(instant) => Arc::new(ShiftedClock::starting_at(instant.as_millisecond())),
+        None => Arc::new(SystemClock),
+    }
+}

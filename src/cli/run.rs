@@ -1,0 +1,104 @@
+//! `deployrun run`.
+
+use std::path::PathBuf;
+
+use serde_json::{Map, Value};
+
+use crate::report::human::HumanReport;
+use crate::report::json::JsonReport;
+use crate::report::out;
+use crate::words::duration;
+use crate::{Error, Plan, Report, Runner, Summary};
+
+use super::context::{Context, Format};
+
+/// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
+/// wrong.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The plan
+    plan: PathBuf,
+    /// Sets `args.KEY` for the plan
+    #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    set: Vec<(String, String)>,
+    /// Waits so long for an environment that somebody else has
+    #[arg(long, value_name = "DURATION", value_parser = time, env = "DEPLOYRUN_LOCK_WAIT")]
+    lock_wait: Option<std::time::Duration>,
+    /// Sets the window aside; the reason stands in every report
+    #[arg(long, value_name = "REASON", value_parser = reason)]
+    override_window: Option<String>,
+    /// Answers every question of this command with yes
+    #[arg(short, long, env = "DEPLOYRUN_YES")]
+    yes: bool,
+    /// What the plan sees as `args.rest`
+    #[arg(last = true, value_name = "ARG")]
+    rest: Vec<String>,
+}
+
+fn setting(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("write KEY=VALUE".into()),
+    }
+}
+
+fn time(text: &str) -> Result<std::time::Duration, String> {
+    duration::parse(text).map_err(|e| e.to_string())
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() { Err("say why".into()) } else { Ok(text.trim().to_owned()) }
+}
+
+pub(super) fn run(context: &Context, args: Args) -> u8 {
+    let plan = match Plan::read(&args.plan) {
+        Ok(plan) => plan,
+        Err(error) => return refuse(&error.into()),
+    };
+    let mut map: Map<String, Value> =
+        args.set.into_iter().map(|(key, value)| (key, value.into())).collect();
+    map.insert("rest".into(), args.rest.into());
+    let runner = runner(context)
+        .args(map)
+        .override_window(args.override_window)
+        .lock_wait(args.lock_wait.unwrap_or_default());
+    finish(runner.run(plan))
+}
+
+/// A runner as all commands want it.
+pub(super) fn runner(context: &Context) -> Runner {
+    let report: Box<dyn Report> = match context.format {
+        Format::Human => Box::new(HumanReport::new(context.style)),
+        Format::Json => Box::new(JsonReport),
+    };
+    let runner = Runner::new(&context.state)
+        .clock(context.clock.clone())
+        .report(report)
+        .handle_signals();
+    match context.random {
+        Some(random) => runner.random(random),
+        None => runner,
+    }
+}
+
+/// The exit status of a run.
+pub(super) fn finish(result: Result<Summary, Error>) -> u8 {
+    match result {
+        Ok(summary) => summary.exit_status(),
+        Err(error) => refuse(&error),
+    }
+}
+
+/// Tells why nothing was done.
+pub(super) fn refuse(error: &Error) -> u8 {
+    if let Error::Check(found) = error {
+        for problem in found {
+            out::error_line(&format!("{problem}\n"));
+        }
+    }
+    out::error_line(&format!("error: {error}"));
+    match error {
+        Error::Owner(crate::journal::OwnerError::Owned(_)) => 5,
+        _ => 1,
+    }
+}
