@@ -1,6 +1,6 @@
 //! Durations as people write them in plans (`"1h30m"`) and read them in reports.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use thiserror::Error;
 
@@ -296,7 +296,8 @@ pub fn exact(duration: Duration) -> String {
     for (unit, ms) in UNITS {
         let ms = u128::from(ms);
         if rest >= ms {
-            text.push_str(&format!("{}{unit}", rest / ms));
+            // Writing into a string cannot fail.
+            let _ = write!(text, "{}{unit}", rest / ms);
             rest %= ms;
         }
     }

@@ -4,6 +4,7 @@
 //! clock of its own: every question comes with the instant it is about. The grammar and the rules
 //! for clock changes are told at [`Window::parse`].
 
+mod days;
 mod error;
 mod moment;
 mod occurrence;
@@ -11,6 +12,8 @@ mod opening;
 mod parse;
 mod rule;
 mod settle;
+#[cfg(test)]
+mod tests;
 mod zone;
 
 use std::{fmt, str::FromStr, time::Duration};

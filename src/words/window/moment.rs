@@ -8,7 +8,7 @@ use jiff::{
 
 use super::{
     error::{WindowError, WindowProblem as Problem},
-    parse::{Reader, Span, zone_letter},
+    parse::{Reader, Span, zone_letter, zone_named},
     zone::Zone,
 };
 
@@ -87,10 +87,14 @@ impl Reader<'_> {
     fn length(&mut self) -> Result<Period, WindowError> {
         let start = self.at;
         let text = self.take(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '+'));
-        let period = text
-            .parse::<Period>()
-            .ok()
-            .filter(|period| period.is_positive());
+        // Seconds are the smallest unit of a window.
+        let whole = |period: &Period| {
+            period.get_milliseconds() == 0
+                && period.get_microseconds() == 0
+                && period.get_nanoseconds() == 0
+        };
+        let period = text.parse::<Period>().ok();
+        let period = period.filter(|period| period.is_positive() && whole(period));
         period.ok_or_else(|| {
             let problem = Problem::Length {
                 text: text.to_owned(),
@@ -180,7 +184,7 @@ impl Reader<'_> {
         if name.is_empty() {
             return Err(self.stray("a time zone"));
         }
-        let zone = self.zone_named(name, span)?;
+        let zone = zone_named(name, span)?;
         if !self.symbol(']') {
             return Err(self.stray("`]`"));
         }

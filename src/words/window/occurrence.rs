@@ -1,10 +1,10 @@
 //! From rules to openings: occurrences are joined where they touch, and exceptions cut out.
 
-use jiff::{SignedDuration, Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::Offset};
 
 use super::{
     opening::{Edge, Note, Opening},
-    rule::{Item, Weekly, show_offset},
+    rule::{Item, Weekly, local_edge, show_offset},
     zone::{How, Place, Zone},
 };
 
@@ -58,8 +58,6 @@ struct Stretch {
     /// What made the edges; `None` for an edge that is endless.
     first: Option<Source>,
     last: Option<Source>,
-    /// Every item that has part in it.
-    items: Vec<usize>,
 }
 
 impl Stretch {
@@ -69,7 +67,6 @@ impl Stretch {
             end: piece.end,
             first: Some(piece.source),
             last: Some(piece.source),
-            items: vec![piece.source.item],
         }
     }
 
@@ -78,22 +75,12 @@ impl Stretch {
             self.end = piece.end;
             self.last = Some(piece.source);
         }
-        self.take_part(piece.source.item);
     }
 
     /// Puts the earlier beginning of the same stretch in front.
     fn prepend(&mut self, earlier: &Self) {
         self.start = earlier.start;
         self.first = earlier.first;
-        for item in &earlier.items {
-            self.take_part(*item);
-        }
-    }
-
-    fn take_part(&mut self, item: usize) {
-        if !self.items.contains(&item) {
-            self.items.push(item);
-        }
     }
 }
 
@@ -310,7 +297,7 @@ impl Timeline<'_> {
             notes.extend(self.edge_note(Edge::Start, source));
         }
         if start.duration_until(end) <= SignedDuration::from_secs(NOTED) {
-            notes.extend(self.change_notes(stretch, start, end));
+            notes.extend(self.change_notes(start, end));
         }
         if end < stretch.end {
             notes.push(Note::Excepted { edge: Edge::End });
@@ -321,30 +308,42 @@ impl Timeline<'_> {
     }
 
     /// What the clock does between `start` and `end` in the zones that have part in it.
-    fn change_notes(&self, stretch: &Stretch, start: Timestamp, end: Timestamp) -> Vec<Note> {
-        let mut zones: Vec<&Zone> = Vec::new();
-        for zone in stretch
-            .items
+    fn change_notes(&self, start: Timestamp, end: Timestamp) -> Vec<Note> {
+        let mut changes = Vec::new();
+        let mut seen: Vec<&Zone> = Vec::new();
+        for zone in self.parts(start, end).filter_map(Item::zone) {
+            if !seen.contains(&zone) {
+                seen.push(zone);
+                let of_zone = zone.changes(start, end).into_iter();
+                changes.extend(of_zone.map(|(at, before, after)| (at, &zone.name, before, after)));
+            }
+        }
+        // In the order of time, however the opening was found.
+        changes.sort_unstable();
+        let note = |(at, zone, before, after): (Timestamp, &String, Offset, Offset)| {
+            let seconds = after.seconds().abs_diff(before.seconds());
+            let zone = zone.clone();
+            if after > before {
+                Note::Forward { seconds, at, zone }
+            } else {
+                Note::Back { seconds, at, zone }
+            }
+        };
+        changes.into_iter().map(note).collect()
+    }
+
+    /// The items that have an occurrence between `start` and `end`.
+    fn parts(&self, start: Timestamp, end: Timestamp) -> impl Iterator<Item = &Item> {
+        self.items
             .iter()
-            .filter_map(|item| self.items[*item].zone())
-        {
-            if !zones.contains(&zone) {
-                zones.push(zone);
-            }
-        }
-        let mut notes = Vec::new();
-        for zone in zones {
-            for (at, before, behind) in zone.changes(start, end) {
-                let seconds = behind.seconds().abs_diff(before.seconds());
-                let zone = zone.name.clone();
-                notes.push(if behind > before {
-                    Note::Forward { seconds, at, zone }
-                } else {
-                    Note::Back { seconds, at, zone }
-                });
-            }
-        }
-        notes
+            .enumerate()
+            .filter_map(move |(item, what)| {
+                let mut feed = Feed::new(item, what, shift(start, -LOOK_BACK));
+                while feed.peek()?.end <= start {
+                    feed.advance();
+                }
+                (feed.peek()?.start < end).then_some(what)
+            })
     }
 
     /// What the clock did to the edge that `source` made.
@@ -357,7 +356,7 @@ impl Timeline<'_> {
                     Edge::Start => (found.start, weekly.start),
                     Edge::End => (found.end, weekly.end),
                 };
-                (place, weekly.local(date, minutes)?, &weekly.zone)
+                (place, local_edge(date, minutes)?, &weekly.zone)
             }
             Item::Absolute(absolute) => {
                 let (place, moment) = match edge {

@@ -2,37 +2,12 @@
 //! intervals are read in [`super::moment`]; zones are settled in [`super::settle`].
 
 use super::{
+    days::day_named,
     error::{WindowError, WindowProblem as Problem},
     moment::{RawInterval, RawMoment},
-    rule::{DAY, DAYS, Days, show_minutes},
+    rule::{DAY, Days, show_minutes},
     zone::Zone,
 };
-
-const LONG_DAYS: [&str; 7] = [
-    "monday",
-    "tuesday",
-    "wednesday",
-    "thursday",
-    "friday",
-    "saturday",
-    "sunday",
-];
-
-/// Words that people write for days, and what to write instead.
-const DAY_WORDS: [(&str, &str); 12] = [
-    ("weekday", "Mon-Fri"),
-    ("weekdays", "Mon-Fri"),
-    ("workdays", "Mon-Fri"),
-    ("weekend", "Sat,Sun"),
-    ("weekends", "Sat,Sun"),
-    ("everyday", "daily"),
-    ("every", "daily"),
-    ("always", "daily 00:00-24:00"),
-    ("nightly", "daily"),
-    ("tues", "Tue"),
-    ("thur", "Thu"),
-    ("thurs", "Thu"),
-];
 
 /// Words that people write for `except`.
 const EXCEPT_WORDS: [&str; 6] = ["excluding", "without", "but", "not", "unless", "exceptions"];
@@ -142,12 +117,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The hyphen of a range, or one of the dashes that word processors put in its place.
-    fn dash(&mut self) -> bool {
+    pub(super) fn dash(&mut self) -> bool {
         self.symbol('-') || self.symbol('–') || self.symbol('—')
     }
 
     /// The word that comes next, without reading it.
-    fn word(&self) -> &'a str {
+    pub(super) fn word(&self) -> &'a str {
         let rest = self.rest();
         &rest[..rest
             .find(|c: char| !c.is_alphabetic())
@@ -155,7 +130,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Skips `word` if it comes next, as a whole word.
-    fn keyword(&mut self, word: &str) -> bool {
+    pub(super) fn keyword(&mut self, word: &str) -> bool {
         let found = self.word().eq_ignore_ascii_case(word);
         if found {
             self.at += word.len();
@@ -258,103 +233,6 @@ impl<'a> Reader<'a> {
         error.hint(format!("write them behind: {days} 22:00-02:00"))
     }
 
-    /// `daily`, `Sat`, `Mon-Fri`, `Mon,Wed and Fri`. A comma belongs to the days when a day
-    /// follows: a window is complete only with its times.
-    fn days(&mut self) -> Result<Days, WindowError> {
-        let mut days = Days::default();
-        loop {
-            let start = self.at;
-            let added = self.day_range()?;
-            if let Some(again) = (0..7).find(|day| days.has(*day) && added.has(*day)) {
-                let problem = Problem::RepeatedDay { day: DAYS[again] };
-                return Err(WindowError::new((start, self.at), problem).hint("name each day once"));
-            }
-            (0..7)
-                .filter(|day| added.has(*day))
-                .for_each(|day| days.add(day));
-            let before = self.at;
-            self.space();
-            let joined = self.symbol(',') || self.keyword("and");
-            self.space();
-            let alphabetic = self.rest().starts_with(char::is_alphabetic);
-            if !(joined && alphabetic) || self.word().eq_ignore_ascii_case("and") {
-                self.at = before;
-                return Ok(days);
-            }
-        }
-    }
-
-    fn day_range(&mut self) -> Result<Days, WindowError> {
-        let start = self.at;
-        if self.keyword("daily") {
-            return Ok(Days::ALL);
-        }
-        let first = self.day()?;
-        let before = self.at;
-        self.space();
-        let mut days = Days::default();
-        days.add(first);
-        if !self.dash() {
-            self.at = before;
-            return Ok(days);
-        }
-        self.space();
-        let last = self.day()?;
-        if first == last {
-            let day = DAYS[first];
-            return Err(
-                WindowError::new((start, self.at), Problem::DayRange { day })
-                    .hint(format!("write {day} for that day, or daily for all")),
-            );
-        }
-        let length = (last + 7 - first) % 7;
-        (first..=first + length).for_each(|day| days.add(day));
-        Ok(days)
-    }
-
-    /// One day, counted from Monday = 0.
-    fn day(&mut self) -> Result<usize, WindowError> {
-        let word = self.word();
-        let lower = word.to_lowercase();
-        let known = DAYS
-            .iter()
-            .zip(LONG_DAYS)
-            .position(|(short, long)| short.eq_ignore_ascii_case(word) || long == lower);
-        if let Some(day) = known {
-            self.at += word.len();
-            return Ok(day);
-        }
-        if word.is_empty() {
-            return Err(self.stray("a day such as `Mon`"));
-        }
-        let (token, token_span) = self.next_token();
-        if token.contains('/') || Zone::find(token).is_ok() {
-            let day = token.to_owned();
-            return Err(WindowError::new(token_span, Problem::UnknownDay { day })
-                .hint("a zone stands behind the times: Sat 22:00-02:00 Europe/Berlin"));
-        }
-        let span = (self.at, self.at + word.len());
-        if lower == "except" {
-            return Err(WindowError::new(
-                span,
-                Problem::Missing {
-                    expected: "a window",
-                },
-            )
-            .hint("write when it is open before you say when it is not"));
-        }
-        let error = WindowError::new(
-            span,
-            Problem::UnknownDay {
-                day: word.to_owned(),
-            },
-        );
-        Err(match nearest_day(&lower) {
-            Some(day) => error.hint(format!("did you mean {day}?")),
-            None => error.hint("known are Mon, Tue, Wed, Thu, Fri, Sat, Sun and daily"),
-        })
-    }
-
     /// `22:00-02:00` in minutes from the midnight before; an end that is not later than the start
     /// lies on the next day.
     fn times(&mut self) -> Result<(u16, u16), WindowError> {
@@ -450,30 +328,7 @@ impl<'a> Reader<'a> {
             self.at = start;
             return Err(self.stray("a time zone, `;`, `and` or `except`"));
         }
-        self.zone_named(name, span).map(Some)
-    }
-
-    pub(super) fn zone_named(&self, name: &str, span: Span) -> Result<Zone, WindowError> {
-        let nearest = match Zone::find(name) {
-            Ok(zone) => return Ok(zone),
-            Err(nearest) => nearest,
-        };
-        let error = WindowError::new(
-            span,
-            Problem::UnknownZone {
-                zone: name.to_owned(),
-            },
-        );
-        let lower = name.to_lowercase();
-        Err(
-            if EXCEPT_WORDS.contains(&lower.as_str()) || near(&lower, "except") {
-                error.hint("did you mean `except`?")
-            } else if let Some(zone) = nearest {
-                error.hint(format!("did you mean {zone}?"))
-            } else {
-                error.hint("write an IANA name such as Europe/Berlin, or UTC")
-            },
-        )
+        zone_named(name, span).map(Some)
     }
 
     fn exceptions(&mut self) -> Result<Vec<RawException>, WindowError> {
@@ -501,12 +356,7 @@ impl<'a> Reader<'a> {
         let start = self.at;
         if !self.at_date() {
             let word = self.word().to_lowercase();
-            if DAYS
-                .iter()
-                .zip(LONG_DAYS)
-                .any(|(s, l)| s.eq_ignore_ascii_case(&word) || l == word)
-                || word == "daily"
-            {
+            if day_named(&word).is_some() || word == "daily" {
                 let (_, span) = self.next_token();
                 return Err(WindowError::new(span, Problem::ExceptNotLast)
                     .hint("write every window before `except`; exceptions are dates"));
@@ -555,33 +405,35 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// The zone of a name, or what is probably meant by it.
+pub(super) fn zone_named(name: &str, span: Span) -> Result<Zone, WindowError> {
+    let nearest = match Zone::find(name) {
+        Ok(zone) => return Ok(zone),
+        Err(nearest) => nearest,
+    };
+    let error = WindowError::new(
+        span,
+        Problem::UnknownZone {
+            zone: name.to_owned(),
+        },
+    );
+    let lower = name.to_lowercase();
+    Err(
+        if EXCEPT_WORDS.contains(&lower.as_str()) || near(&lower, "except") {
+            error.hint("did you mean `except`?")
+        } else if let Some(zone) = nearest {
+            error.hint(format!("did you mean {zone}?"))
+        } else {
+            error.hint("write an IANA name such as Europe/Berlin, or UTC")
+        },
+    )
+}
+
 /// What a zone name consists of.
 pub(super) fn zone_letter(c: char) -> bool {
     c.is_alphanumeric() || matches!(c, '/' | '_' | '+' | '-')
 }
 
-fn near(word: &str, wanted: &str) -> bool {
+pub(super) fn near(word: &str, wanted: &str) -> bool {
     strsim::damerau_levenshtein(word, wanted) <= 2
-}
-
-fn nearest_day(word: &str) -> Option<&'static str> {
-    if let Some((_, meant)) = DAY_WORDS.iter().find(|(known, _)| *known == word) {
-        return Some(meant);
-    }
-    let mut starting = (0..7).filter(|day| word.len() > 1 && LONG_DAYS[*day].starts_with(word));
-    if let Some(day) = starting.next() {
-        return Some(DAYS[day]);
-    }
-    if near(word, "daily") {
-        return Some("daily");
-    }
-    let distance = |day: usize| {
-        strsim::damerau_levenshtein(LONG_DAYS[day], word)
-            .min(strsim::damerau_levenshtein(&DAYS[day].to_lowercase(), word))
-    };
-    (0..7)
-        .map(|day| (distance(day), day))
-        .min()
-        .filter(|(distance, _)| *distance * 2 <= word.chars().count())
-        .map(|(_, day)| DAYS[day])
 }

@@ -94,16 +94,6 @@ impl Weekly {
         self.whole_days() && self.days == Days::ALL
     }
 
-    /// The local time of an edge of the occurrence that belongs to `date`.
-    pub(super) fn local(&self, date: Date, minutes: u16) -> Option<DateTime> {
-        let date = if minutes >= DAY {
-            date.tomorrow().ok()?
-        } else {
-            date
-        };
-        Some(date.to_datetime(clock(minutes)))
-    }
-
     /// The occurrence that belongs to `date`: `None` when the day is not one of its days or the
     /// clock change leaves nothing of it.
     ///
@@ -114,16 +104,26 @@ impl Weekly {
         }
         let start = self
             .zone
-            .place(self.local(date, self.start)?, Choose::Later)?;
+            .place(local_edge(date, self.start)?, Choose::Later)?;
         let inner = self.whole_days() && self.days.has(index(date.weekday()) + 1);
         let choose = if inner {
             Choose::Later
         } else {
             Choose::Earlier
         };
-        let end = self.zone.place(self.local(date, self.end)?, choose)?;
+        let end = self.zone.place(local_edge(date, self.end)?, choose)?;
         (start.at < end.at).then_some(Occurrence { start, end })
     }
+}
+
+/// The local time of an edge that lies some minutes behind the midnight of `date`.
+pub(super) fn local_edge(date: Date, minutes: u16) -> Option<DateTime> {
+    let date = if minutes >= DAY {
+        date.tomorrow().ok()?
+    } else {
+        date
+    };
+    Some(date.to_datetime(clock(minutes)))
 }
 
 /// The time of day of some minutes from midnight, whole days taken off.

@@ -142,12 +142,14 @@ impl Named {
 
     fn absolute(&self, raw: RawInterval, zone: Option<Zone>) -> Result<Absolute, WindowError> {
         let span = raw.span;
-        let (start, end) = self.moments(raw, zone.as_ref(), (Choose::Later, Choose::Earlier))?;
+        let (start, end) = self.moments(raw, zone.as_ref(), Choose::Later)?;
         let (Some(opens), Some(closes)) = (start.place(Choose::Later), end.place(Choose::Earlier))
         else {
             return Err(beyond(&format!("{start}/{end}"), span));
         };
         if opens.at < closes.at {
+            // A zone that the ends name themselves need not stand behind them.
+            let zone = zone.filter(|zone| Some(zone) != start.zone().or(end.zone()));
             return Ok(Absolute {
                 start,
                 end,
@@ -171,7 +173,7 @@ impl Named {
                 Ok(Exception::Dates { first, last, zone })
             }
             RawExcepted::Between(interval) => {
-                let choose = (Choose::Earlier, Choose::Later);
+                let choose = Choose::Earlier;
                 let (start, end) = self.moments(interval, zone.as_ref(), choose)?;
                 let forward = written_forward(&start, &end);
                 let exception = Exception::Between { start, end };
@@ -187,12 +189,12 @@ impl Named {
     }
 
     /// Both ends of an interval. A zone or offset written at one end holds for the other end too,
-    /// unless that has its own.
+    /// unless that has its own. `choose` is for a start that comes twice and has a length behind it.
     fn moments(
         &self,
         raw: RawInterval,
         zone: Option<&Zone>,
-        choose: (Choose, Choose),
+        choose: Choose,
     ) -> Result<(Moment, Moment), WindowError> {
         let start_zone = raw.start.zone.clone();
         let end_zone = match &raw.end {
@@ -206,7 +208,7 @@ impl Named {
                 let other = zone.cloned().or(start_zone);
                 self.moment(&time, end_zone, other, raw.start.offset)?
             }
-            RawEnd::Length(period, span) => after(&start, period, zone, choose.0)
+            RawEnd::Length(period, span) => after(&start, period, zone, choose)
                 .ok_or_else(|| beyond(&format!("{start}/{period}"), span))?,
         };
         Ok((start, end))
