@@ -8,9 +8,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::{
-    FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId,
-};
+use crate::journal::{FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId};
 use crate::script::api;
 use crate::script::check;
 use crate::script::engine::Surroundings;
@@ -204,7 +202,8 @@ impl Runner {
         doc: &str,
         call: impl Fn(&[Value]) -> Result<Value, String> + Send + Sync + 'static,
     ) -> Self {
-        self.functions.push(api::own_function(name, params, false, doc, Box::new(call)));
+        self.functions
+            .push(api::own_function(name, params, false, doc, Box::new(call)));
         self
     }
 
@@ -218,7 +217,8 @@ impl Runner {
         doc: &str,
         call: impl Fn(&[Value]) -> Result<Value, String> + Send + Sync + 'static,
     ) -> Self {
-        self.functions.push(api::own_function(name, params, true, doc, Box::new(call)));
+        self.functions
+            .push(api::own_function(name, params, true, doc, Box::new(call)));
         self
     }
 
@@ -233,8 +233,11 @@ impl Runner {
     /// # Errors
     /// When the plan has errors or the journal cannot be used; nothing was done then.
     pub fn run(self, plan: Plan) -> Result<Summary, Error> {
-        let errors: Vec<Diagnostic> =
-            self.check(&plan).into_iter().filter(|d| d.level == Level::Error).collect();
+        let errors: Vec<Diagnostic> = self
+            .check(&plan)
+            .into_iter()
+            .filter(|d| d.level == Level::Error)
+            .collect();
         if !errors.is_empty() {
             return Err(Error::Check(errors));
         }
@@ -270,12 +273,19 @@ impl Runner {
             frozen: serde_json::to_value(&frozen).unwrap_or(Value::Null),
             born: Box::new(move |run| {
                 let lock = OwnerLock::take(&state_dir, run, &mine).map_err(|e| e.to_string())?;
-                *kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(lock);
+                *kept
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(lock);
                 Ok(())
             }),
         };
         let core = Core::new(self.settings.clone());
-        let runner = Wired { by, holder, recorded: Recorded::default(), core };
+        let runner = Wired {
+            by,
+            holder,
+            recorded: Recorded::default(),
+            core,
+        };
         let book = |report| Book::of_new_run(journal, facts, report);
         self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
     }
@@ -301,19 +311,31 @@ impl Runner {
         let run = journal.find(run)?;
         let holder = Holder::this_process(facts::user());
         let owner = OwnerLock::take(&self.state_dir, &run, &holder)?;
-        let unreadable = |problem: String| Error::Unreadable { run: run.clone(), problem };
+        let unreadable = |problem: String| Error::Unreadable {
+            run: run.clone(),
+            problem,
+        };
         let events = stamped(&journal, &run)?;
         if let Some(end) = ended(&events) {
-            return Err(Error::Ended { run, outcome: end.outcome.word() });
+            return Err(Error::Ended {
+                run,
+                outcome: end.outcome.word(),
+            });
         }
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
         let settings = Settings {
-            override_window: frozen.override_window.clone().or(self.settings.override_window.clone()),
+            override_window: frozen
+                .override_window
+                .clone()
+                .or(self.settings.override_window.clone()),
             lock_wait_ms: self.settings.lock_wait_ms,
         };
         let now = self.clock.now();
-        let core = Core::restore(settings, events.iter().map(|e| (&e.event, then(e.at_ms, now))));
+        let core = Core::restore(
+            settings,
+            events.iter().map(|e| (&e.event, then(e.at_ms, now))),
+        );
         let recorded = Recorded::from_events(events.iter().map(|e| &e.event));
         let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let by = actor();
@@ -328,7 +350,15 @@ impl Runner {
             _ => Vec::new(),
         };
         let last_seq = events.last().map_or(0, |e| e.seq);
-        let wired = Wired { by, holder: Holder { boot_id: begun_in, ..holder }, recorded, core };
+        let wired = Wired {
+            by,
+            holder: Holder {
+                boot_id: begun_in,
+                ..holder
+            },
+            recorded,
+            core,
+        };
         let book = |report| Book::of_run(journal, run.clone(), last_seq, report);
         let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
         drop(owner);
@@ -344,9 +374,16 @@ impl Runner {
         opening: Vec<Event>,
         first: Vec<Input>,
     ) -> Result<Summary, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let (to_driver, inbox) = tokio::sync::mpsc::unbounded_channel();
-        let Wired { by, holder, recorded, core } = wired;
+        let Wired {
+            by,
+            holder,
+            recorded,
+            core,
+        } = wired;
         let shared = Arc::new(Shared::new(to_driver, recorded, self.clock.clone()));
         let root = plan.root().to_owned();
         let surroundings = Arc::new(Surroundings {
@@ -386,7 +423,11 @@ struct Wired {
 }
 
 fn actor() -> Actor {
-    Actor { user: facts::user(), host: facts::hostname(), pid: std::process::id() }
+    Actor {
+        user: facts::user(),
+        host: facts::hostname(),
+        pid: std::process::id(),
+    }
 }
 
 fn random() -> u32 {
@@ -400,7 +441,10 @@ fn random() -> u32 {
 /// An instant of the past on both clocks, seen from now.
 fn then(at_ms: i64, now: Now) -> Now {
     let ago = now.wall_ms.saturating_sub(at_ms);
-    Now { wall_ms: at_ms, boot_ms: now.boot_ms.saturating_sub(ago) }
+    Now {
+        wall_ms: at_ms,
+        boot_ms: now.boot_ms.saturating_sub(ago),
+    }
 }
 
 /// The boot in which the last process that had the run worked.
@@ -440,4 +484,3 @@ pub(crate) fn ended(events: &[Stamped]) -> Option<&RunEnd> {
         _ => None,
     })
 }
-

@@ -16,10 +16,22 @@ pub(super) struct Global {
     #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_STATE")]
     state: Option<PathBuf>,
     /// What to print
-    #[arg(long, value_enum, global = true, env = "DEPLOYRUN_FORMAT", default_value = "human")]
+    #[arg(
+        long,
+        value_enum,
+        global = true,
+        env = "DEPLOYRUN_FORMAT",
+        default_value = "human"
+    )]
     format: Format,
     /// When to use colours
-    #[arg(long, value_enum, global = true, env = "DEPLOYRUN_COLOR", default_value = "auto")]
+    #[arg(
+        long,
+        value_enum,
+        global = true,
+        env = "DEPLOYRUN_COLOR",
+        default_value = "auto"
+    )]
     color: Color,
     /// Print more: output of steps, samples of watches
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
@@ -57,7 +69,11 @@ pub(super) struct Context {
 
 impl Global {
     pub(super) fn context(self) -> Context {
-        let verbosity = if self.quiet { -1 } else { i8::try_from(self.verbose).unwrap_or(2) };
+        let verbosity = if self.quiet {
+            -1
+        } else {
+            i8::try_from(self.verbose).unwrap_or(2)
+        };
         let color = match self.color {
             Color::Always => true,
             Color::Never => false,
@@ -72,13 +88,19 @@ impl Global {
             style: Style { color },
             verbosity,
             clock: clock(),
-            random: std::env::var("DEPLOYRUN_TEST_RANDOM").ok().and_then(|v| v.parse().ok()),
+            random: std::env::var("DEPLOYRUN_TEST_RANDOM")
+                .ok()
+                .and_then(|v| v.parse().ok()),
         }
     }
 }
 
 fn default_state() -> PathBuf {
-    let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let set = |name: &str| {
+        std::env::var_os(name)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    };
     set("XDG_STATE_HOME")
         .or_else(|| Some(set("HOME")?.join(".local/state")))
         .unwrap_or_else(|| PathBuf::from("/var/lib"))

@@ -84,8 +84,12 @@ fn with_bare_form(mut args: Vec<OsString>) -> Vec<OsString> {
     let command = Cli::command();
     let takes_value = |flag: &str| {
         command.get_arguments().any(|arg| {
-            let long = arg.get_long().is_some_and(|long| flag == format!("--{long}"));
-            let short = arg.get_short().is_some_and(|short| flag == format!("-{short}"));
+            let long = arg
+                .get_long()
+                .is_some_and(|long| flag == format!("--{long}"));
+            let short = arg
+                .get_short()
+                .is_some_and(|short| flag == format!("-{short}"));
             (long || short) && arg.get_action().takes_values()
         })
     };

@@ -47,7 +47,11 @@ fn time(text: &str) -> Result<std::time::Duration, String> {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() { Err("say why".into()) } else { Ok(text.trim().to_owned()) }
+    if text.trim().is_empty() {
+        Err("say why".into())
+    } else {
+        Ok(text.trim().to_owned())
+    }
 }
 
 pub(super) fn run(context: &Context, args: Args) -> u8 {
@@ -55,8 +59,11 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         Ok(plan) => plan,
         Err(error) => return refuse(&error.into()),
     };
-    let mut map: Map<String, Value> =
-        args.set.into_iter().map(|(key, value)| (key, value.into())).collect();
+    let mut map: Map<String, Value> = args
+        .set
+        .into_iter()
+        .map(|(key, value)| (key, value.into()))
+        .collect();
     map.insert("rest".into(), args.rest.into());
     let runner = runner(context)
         .args(map)

@@ -33,7 +33,10 @@ pub struct Args<'c> {
 }
 
 fn usage(text: String, hint: Option<String>) -> Halt {
-    Halt::Throw(Failure { hint, ..Failure::new(text) })
+    Halt::Throw(Failure {
+        hint,
+        ..Failure::new(text)
+    })
 }
 
 impl<'c> Args<'c> {
@@ -58,8 +61,15 @@ impl<'c> Args<'c> {
         };
         let (least, most) = function.arity();
         if values.len() < least || values.len() > most {
-            let text = format!("`{}` can't be called with {} arguments", function.name, values.len());
-            return Err(usage(text, Some(format!("it is called as {}", function.forms()))));
+            let text = format!(
+                "`{}` can't be called with {} arguments",
+                function.name,
+                values.len()
+            );
+            return Err(usage(
+                text,
+                Some(format!("it is called as {}", function.forms())),
+            ));
         }
         if let Some(param) = &function.closure {
             let last = values.pop().unwrap_or_default();
@@ -79,12 +89,19 @@ impl<'c> Args<'c> {
             let last = values.pop().unwrap_or_default();
             args.options = last.try_cast_result::<Map>().map_err(|other| {
                 usage(
-                    format!("the options of `{}` must be a map, not {}", function.name, shown(&other)),
+                    format!(
+                        "the options of `{}` must be a map, not {}",
+                        function.name,
+                        shown(&other)
+                    ),
                     Some(format!("it is called as {}", function.forms())),
                 )
             })?;
         } else if function.name == "plan" {
-            args.options = values.pop().and_then(Dynamic::try_cast::<Map>).unwrap_or_default();
+            args.options = values
+                .pop()
+                .and_then(Dynamic::try_cast::<Map>)
+                .unwrap_or_default();
         }
         for (param, value) in function.params.iter().chain(function.optional).zip(values) {
             check(function, param, "argument", &value)?;
@@ -134,7 +151,9 @@ impl<'c> Args<'c> {
     /// A whole number.
     #[must_use]
     pub fn count(&self, name: &str) -> Option<u32> {
-        self.value(name).and_then(|v| v.as_int().ok()).and_then(|n| u32::try_from(n).ok())
+        self.value(name)
+            .and_then(|v| v.as_int().ok())
+            .and_then(|n| u32::try_from(n).ok())
     }
 
     /// A duration in milliseconds.
@@ -163,7 +182,9 @@ impl<'c> Args<'c> {
     /// A command.
     #[must_use]
     pub fn command(&self, name: &str) -> Option<Command> {
-        self.value(name).filter(|v| !v.is_fnptr() && !v.is_unit()).map(command_of)
+        self.value(name)
+            .filter(|v| !v.is_fnptr() && !v.is_unit())
+            .map(command_of)
     }
 
     /// One text or several.
@@ -181,9 +202,15 @@ impl<'c> Args<'c> {
     /// A map of texts.
     #[must_use]
     pub fn map(&self, name: &str) -> BTreeMap<String, String> {
-        let Some(value) = self.value(name) else { return BTreeMap::new() };
-        let Ok(map) = value.as_map_ref() else { return BTreeMap::new() };
-        map.iter().map(|(k, v)| (k.to_string(), reveal(v))).collect()
+        let Some(value) = self.value(name) else {
+            return BTreeMap::new();
+        };
+        let Ok(map) = value.as_map_ref() else {
+            return BTreeMap::new();
+        };
+        map.iter()
+            .map(|(k, v)| (k.to_string(), reveal(v)))
+            .collect()
     }
 
     /// Exit statuses.
@@ -191,7 +218,12 @@ impl<'c> Args<'c> {
     pub fn codes(&self, name: &str) -> Option<Vec<i32>> {
         let value = self.value(name)?;
         let items = value.as_array_ref().ok()?;
-        Some(items.iter().filter_map(|c| i32::try_from(c.as_int().ok()?).ok()).collect())
+        Some(
+            items
+                .iter()
+                .filter_map(|c| i32::try_from(c.as_int().ok()?).ok())
+                .collect(),
+        )
     }
 
     /// A closure, kept for later.
@@ -237,7 +269,10 @@ impl<'c> Args<'c> {
 fn check(function: &Function, param: &Param, word: &str, value: &Dynamic) -> Result<(), Halt> {
     param.kind.check(value).map_err(|wrong| {
         let name = param.name;
-        let gap = if matches!(param.kind, Kind::Duration | Kind::Window | Kind::Requirement) {
+        let gap = if matches!(
+            param.kind,
+            Kind::Duration | Kind::Window | Kind::Requirement
+        ) {
             ": "
         } else {
             " "

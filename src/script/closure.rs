@@ -17,7 +17,10 @@ impl Closure {
     #[must_use]
     pub fn keep(context: &NativeCallContext, pointer: FnPtr) -> Self {
         #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
-        Self { pointer: snapshot_pointer(pointer), context: context.store_data() }
+        Self {
+            pointer: snapshot_pointer(pointer),
+            context: context.store_data(),
+        }
     }
 
     /// Calls it in `engine`. It is given `argument` if it takes one.
@@ -38,7 +41,9 @@ pub fn call(
     context: &NativeCallContext,
     argument: Option<Dynamic>,
 ) -> Result<Dynamic, Box<EvalAltResult>> {
-    let Some(argument) = argument else { return pointer.call_within_context(context, ()) };
+    let Some(argument) = argument else {
+        return pointer.call_within_context(context, ());
+    };
     match pointer.call_within_context(context, (argument,)) {
         Err(error) if is_missing(&error, pointer.fn_name()) => {
             pointer.call_within_context(context, ())
@@ -74,7 +79,11 @@ fn snapshot(value: Dynamic) -> Dynamic {
     }
     if value.is_map() {
         let map = value.try_cast::<Map>().unwrap_or_default();
-        return map.into_iter().map(|(k, v)| (k, snapshot(v))).collect::<Map>().into();
+        return map
+            .into_iter()
+            .map(|(k, v)| (k, snapshot(v)))
+            .collect::<Map>()
+            .into();
     }
     value
 }

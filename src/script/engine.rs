@@ -39,12 +39,19 @@ const MODULES: usize = 200;
 const UNDEFINED_MAX: usize = 50;
 
 /// Numbers that plans may use by name.
-pub const CONSTANTS: &[(&str, i64)] =
-    &[("KIB", 1 << 10), ("MIB", 1 << 20), ("GIB", 1 << 30), ("TIB", 1 << 40)];
+pub const CONSTANTS: &[(&str, i64)] = &[
+    ("KIB", 1 << 10),
+    ("MIB", 1 << 20),
+    ("GIB", 1 << 30),
+    ("TIB", 1 << 40),
+];
 
 /// Words of Rhai that are switched off, and what to write instead.
 pub const DISABLED: &[(&str, &str)] = &[
-    ("eval", "a plan's text is all there is to it; write the code itself"),
+    (
+        "eval",
+        "a plan's text is all there is to it; write the code itself",
+    ),
     ("print", "write info(text), which the journal keeps"),
     ("debug", "write info(text), which the journal keeps"),
 ];
@@ -52,7 +59,10 @@ pub const DISABLED: &[(&str, &str)] = &[
 /// Functions of Rhai that are replaced by an error, and what to write instead.
 pub const REPLACED: &[(&str, &str)] = &[
     ("timestamp", "write now(), which the journal keeps"),
-    ("exit", "a plan is released when it reaches its end; write abort(reason) to stop and back out"),
+    (
+        "exit",
+        "a plan is released when it reaches its end; write abort(reason) to stop and back out",
+    ),
 ];
 
 /// What the engines of one run share.
@@ -119,8 +129,11 @@ pub fn parse(id: &str, text: &str) -> Result<AST, Vec<Diagnostic>> {
             return Err(found);
         };
         let known = CONSTANTS.iter().map(|(name, _)| *name).chain(["args"]);
-        let mut problem =
-            Diagnostic::error("undefined-variable", place, format!("`{name}` is not defined"));
+        let mut problem = Diagnostic::error(
+            "undefined-variable",
+            place,
+            format!("`{name}` is not defined"),
+        );
         if let Some(near) = crate::words::suggest::nearest(name, known) {
             problem = problem.with_hint(format!("did you mean `{near}`?"));
         }
@@ -178,7 +191,12 @@ pub fn engine(surroundings: &Surroundings, fiber: &Arc<Fiber<Closure>>) -> Engin
     ));
     close(&mut engine);
     secrets(&mut engine);
-    api::register(&mut engine, &surroundings.functions, fiber, surroundings.plan.root());
+    api::register(
+        &mut engine,
+        &surroundings.functions,
+        fiber,
+        surroundings.plan.root(),
+    );
     engine
 }
 

@@ -63,13 +63,19 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         match inner {
             EvalAltResult::ErrorInFunctionCall(function, source, cause, position) => {
                 let call = place_of(&file, *position);
-                frames.push(Frame { function: function.clone(), call });
+                frames.push(Frame {
+                    function: function.clone(),
+                    call,
+                });
                 file = source_of(function, source, plan).unwrap_or(file);
                 inner = cause;
             }
             EvalAltResult::ErrorInModule(id, cause, position) => {
                 let call = place_of(&file, *position);
-                frames.push(Frame { function: format!("import \"{id}\""), call });
+                frames.push(Frame {
+                    function: format!("import \"{id}\""),
+                    call,
+                });
                 file.clone_from(id);
                 inner = cause;
             }
@@ -81,12 +87,27 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         place = frames.last().map_or(place, |frame| frame.call.clone());
     }
     let (message, hint, failure) = message_of(inner, functions);
-    let line = plan.sources().get(&place.file).and_then(|s| line_of(s, place.line));
+    let line = plan
+        .sources()
+        .get(&place.file)
+        .and_then(|s| line_of(s, place.line));
     let mut detail = format!("{message}\n{}", excerpt(&place, line.as_deref()));
-    for frame in frames.iter().rev().filter(|f| !f.function.starts_with("anon$")) {
-        let _ = write!(detail, "\n   = called from {}, in `{}`", frame.call, frame.function);
+    for frame in frames
+        .iter()
+        .rev()
+        .filter(|f| !f.function.starts_with("anon$"))
+    {
+        let _ = write!(
+            detail,
+            "\n   = called from {}, in `{}`",
+            frame.call, frame.function
+        );
     }
-    for frame in frames.iter().rev().filter(|f| f.function.starts_with("anon$")) {
+    for frame in frames
+        .iter()
+        .rev()
+        .filter(|f| f.function.starts_with("anon$"))
+    {
         if frame.call.line > 0 && frame.call != place {
             let _ = write!(detail, "\n   = in a closure called from {}", frame.call);
         }
@@ -101,16 +122,22 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         let _ = write!(detail, "\n   = hint: {hint}");
     }
     let place = (place.line > 0).then_some(place);
-    Told { message, place, detail, failure }
+    Told {
+        message,
+        place,
+        detail,
+        failure,
+    }
 }
 
 /// The source in which a function is defined. Rhai names the wrong one for closures of the plan
 /// that a module calls; closures have unique names, so the right one can be looked up.
 fn source_of(function: &str, told: &str, plan: &Plan) -> Option<String> {
     if function.starts_with("anon$") {
-        let home = plan.asts().iter().find(|(_, ast)| {
-            ast.iter_functions().any(|f| f.name == function)
-        });
+        let home = plan
+            .asts()
+            .iter()
+            .find(|(_, ast)| ast.iter_functions().any(|f| f.name == function));
         if let Some((id, _)) = home {
             return Some(id.clone());
         }
@@ -134,7 +161,11 @@ fn message_of(
             let name = signature.split([' ', '(']).next().unwrap_or(signature);
             if let Some(known) = functions.iter().find(|f| f.name == name) {
                 let text = format!("`{name}` can't be called like this: {signature}");
-                return (text, Some(format!("it is called as {}", known.forms())), None);
+                return (
+                    text,
+                    Some(format!("it is called as {}", known.forms())),
+                    None,
+                );
             }
             let near = nearest(name, functions.iter().map(|f| f.name));
             let hint = near.map(|near| format!("did you mean `{near}`?"));
@@ -195,7 +226,12 @@ pub fn script_end(
         Some(FailureKind::Verify) => StopCause::FailedVerify,
         Some(FailureKind::Call) | None => StopCause::ScriptError,
     };
-    ScriptEnd::Error { cause, reason: told.message, place: told.place, detail: told.detail }
+    ScriptEnd::Error {
+        cause,
+        reason: told.message,
+        place: told.place,
+        detail: told.detail,
+    }
 }
 
 /// An error in one line, for a finding or a sample.

@@ -67,7 +67,9 @@ impl Kind {
             Self::Any => "a value".into(),
             Self::Bool => "true or false".into(),
             Self::Count => "a whole number, 0 or more".into(),
-            Self::Duration => "a duration: a text such as \"90s\" or \"1h30m\", or whole seconds".into(),
+            Self::Duration => {
+                "a duration: a text such as \"90s\" or \"1h30m\", or whole seconds".into()
+            }
             Self::Size => "a size: a number of bytes, or a text such as \"64 MiB\"".into(),
             Self::Command => "a command: an array of texts, or a text for the shell".into(),
             Self::BackOut => "a command, a closure, or () when there is nothing to undo".into(),
@@ -96,9 +98,9 @@ impl Kind {
             Self::Count => ok(value.as_int().is_ok_and(|n| n >= 0)),
             Self::Duration => match (value.as_int(), text_of(value)) {
                 (Ok(n), _) => ok(n >= 0),
-                (_, Some(text)) => {
-                    crate::words::duration::parse(&text).map(drop).map_err(|e| e.to_string())
-                }
+                (_, Some(text)) => crate::words::duration::parse(&text)
+                    .map(drop)
+                    .map_err(|e| e.to_string()),
                 _ => wrong(),
             },
             Self::Size => ok(bytes_of(value).is_some()),
@@ -113,7 +115,9 @@ impl Kind {
                 Err(_) => pattern(value),
             },
             Self::Requirement => match text_of(value) {
-                Some(text) => Requirement::parse(&text).map(drop).map_err(|e| e.to_string()),
+                Some(text) => Requirement::parse(&text)
+                    .map(drop)
+                    .map_err(|e| e.to_string()),
                 None => wrong(),
             },
             Self::Window => match text_of(value) {
@@ -121,7 +125,9 @@ impl Kind {
                 None => wrong(),
             },
             Self::Texts => match value.as_map_ref() {
-                Ok(map) => ok(map.values().all(|v| is_text(v) || v.is_int() || v.is_bool())),
+                Ok(map) => ok(map
+                    .values()
+                    .all(|v| is_text(v) || v.is_int() || v.is_bool())),
                 Err(_) => wrong(),
             },
             Self::TextList => match value.as_array_ref() {
@@ -130,7 +136,9 @@ impl Kind {
             },
             Self::Codes => match value.as_array_ref() {
                 Ok(items) => ok(!items.is_empty()
-                    && items.iter().all(|c| c.as_int().is_ok_and(|c| (0..=255).contains(&c)))),
+                    && items
+                        .iter()
+                        .all(|c| c.as_int().is_ok_and(|c| (0..=255).contains(&c)))),
                 Err(_) => wrong(),
             },
             Self::OneOf(words) => {
@@ -146,7 +154,10 @@ fn is_text(value: &Dynamic) -> bool {
 }
 
 fn text_of(value: &Dynamic) -> Option<String> {
-    value.as_immutable_string_ref().ok().map(|text| text.to_string())
+    value
+        .as_immutable_string_ref()
+        .ok()
+        .map(|text| text.to_string())
 }
 
 /// Bytes, from a number or a text such as `64 MiB`.
@@ -183,7 +194,13 @@ fn command(value: &Dynamic) -> Result<(), String> {
     if let Ok(items) = value.as_array_ref() {
         return match items.first() {
             None => Err("is an empty command".into()),
-            Some(_) if items.iter().all(|v| is_text(v) || v.is_int() || v.is_float()) => Ok(()),
+            Some(_)
+                if items
+                    .iter()
+                    .all(|v| is_text(v) || v.is_int() || v.is_float()) =>
+            {
+                Ok(())
+            }
             Some(_) => Err(format!("wants {wants}, not {}", shown(value))),
         };
     }
@@ -201,11 +218,18 @@ fn pattern(value: &Dynamic) -> Result<(), String> {
             Ok(_) => Ok(()),
             Err(regex::Error::Syntax(error)) => {
                 let line = error.lines().last().unwrap_or("bad syntax");
-                Err(format!("is no regular expression: {}", line.trim_start_matches("error: ")))
+                Err(format!(
+                    "is no regular expression: {}",
+                    line.trim_start_matches("error: ")
+                ))
             }
             Err(error) => Err(format!("is no regular expression: {error}")),
         },
-        None => Err(format!("wants {}, not {}", Kind::Pattern.wants(), shown(value))),
+        None => Err(format!(
+            "wants {}, not {}",
+            Kind::Pattern.wants(),
+            shown(value)
+        )),
     }
 }
 
@@ -362,7 +386,11 @@ impl Function {
             None => format!("its options are: {}", names.collect::<Vec<_>>().join(", ")),
         };
         let mut text = String::new();
-        let word = if self.name == "plan" { "field" } else { "option" };
+        let word = if self.name == "plan" {
+            "field"
+        } else {
+            "option"
+        };
         let _ = write!(text, "`{}` has no {word} `{name}`", self.name);
         (text, hint)
     }

@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rhai::{AST, ASTNode, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared, Stmt};
+use rhai::{
+    AST, ASTNode, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared, Stmt,
+};
 
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
@@ -39,8 +41,14 @@ pub fn imports(ast: &AST, id: &str) -> Vec<Import> {
     ast.walk(&mut |path: &[ASTNode]| {
         if let Some(ASTNode::Stmt(Stmt::Import(import, pos))) = path.last() {
             let (expr, alias) = &**import;
-            let path = expr.get_literal_value(None).and_then(|v| v.into_string().ok());
-            found.push(Import { path, alias: alias.name.to_string(), place: place_of(id, *pos) });
+            let path = expr
+                .get_literal_value(None)
+                .and_then(|v| v.into_string().ok());
+            found.push(Import {
+                path,
+                alias: alias.name.to_string(),
+                place: place_of(id, *pos),
+            });
         }
         true
     });
@@ -51,7 +59,10 @@ pub fn imports(ast: &AST, id: &str) -> Vec<Import> {
 #[must_use]
 pub fn place_of(id: &str, pos: Position) -> Place {
     let line = pos.line().and_then(|l| u32::try_from(l).ok()).unwrap_or(0);
-    let column = pos.position().and_then(|c| u32::try_from(c).ok()).unwrap_or(0);
+    let column = pos
+        .position()
+        .and_then(|c| u32::try_from(c).ok())
+        .unwrap_or(0);
     Place::new(id, line, column)
 }
 
@@ -61,21 +72,33 @@ type Problem = (String, Option<String>);
 pub fn resolve(from: &str, path: &Option<String>) -> Result<ImportPath, Problem> {
     let Some(path) = path else {
         let hint = "write the path as a text; what a plan imports must be known before it runs";
-        return Err(("the path of an import may not be computed".into(), Some(hint.into())));
+        return Err((
+            "the path of an import may not be computed".into(),
+            Some(hint.into()),
+        ));
     };
     if path.starts_with("std/") {
         return Ok(ImportPath::Embedded(path.clone()));
     }
     if path.starts_with('/') {
         let hint = "write ./NAME for a file beside the one that imports it";
-        return Err((format!("`{path}`: an absolute path can't be imported"), Some(hint.into())));
+        return Err((
+            format!("`{path}`: an absolute path can't be imported"),
+            Some(hint.into()),
+        ));
     }
     if !path.starts_with("./") && !path.starts_with("../") {
         let hint = format!("write \"./{path}\" for a file beside this one, or \"std/…\"");
-        return Err((format!("`{path}` is not a module that deployrun knows"), Some(hint)));
+        return Err((
+            format!("`{path}` is not a module that deployrun knows"),
+            Some(hint),
+        ));
     }
     if from.starts_with("std/") {
-        return Err((format!("`{path}`: a module of deployrun imports only std/…"), None));
+        return Err((
+            format!("`{path}`: a module of deployrun imports only std/…"),
+            None,
+        ));
     }
     let mut parts: Vec<&str> = from.split('/').collect();
     parts.pop();
@@ -104,7 +127,10 @@ pub fn resolve(from: &str, path: &Option<String>) -> Result<ImportPath, Problem>
 pub fn unknown_std(path: &str) -> Problem {
     let hint = match nearest(path, stdlib_paths()) {
         Some(near) => format!("did you mean `{near}`?"),
-        None => format!("there are: {}", stdlib_paths().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "there are: {}",
+            stdlib_paths().collect::<Vec<_>>().join(", ")
+        ),
     };
     (format!("there is no module `{path}`"), Some(hint))
 }
@@ -112,7 +138,12 @@ pub fn unknown_std(path: &str) -> Problem {
 /// Imports that lead back to where they started, each cycle named once.
 #[must_use]
 pub fn cycles(main: &str, asts: &BTreeMap<String, Arc<AST>>) -> Vec<Diagnostic> {
-    let mut search = CycleSearch { asts, path: Vec::new(), done: Vec::new(), found: Vec::new() };
+    let mut search = CycleSearch {
+        asts,
+        path: Vec::new(),
+        done: Vec::new(),
+        found: Vec::new(),
+    };
     search.visit(main);
     search.found
 }
@@ -137,7 +168,8 @@ impl CycleSearch<'_> {
                 let mut names = self.path.get(at..).unwrap_or_default().to_vec();
                 names.push(next);
                 let text = format!("import cycle: {}", names.join(" -> "));
-                self.found.push(Diagnostic::error("import-cycle", import.place, text));
+                self.found
+                    .push(Diagnostic::error("import-cycle", import.place, text));
             } else if !self.done.contains(&next) {
                 self.visit(&next);
             }
@@ -169,7 +201,11 @@ impl Resolver {
         cache: Arc<Mutex<HashMap<String, Shared<Module>>>>,
         around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
     ) -> Self {
-        Self { plan, cache, around }
+        Self {
+            plan,
+            cache,
+            around,
+        }
     }
 }
 
@@ -220,14 +256,28 @@ fn open_closures(module: &mut Module, ast: &AST, engine: &Engine) {
     if !ast.iter_functions().any(|f| f.name.starts_with("anon$")) {
         return;
     }
-    let Ok(json) = engine.gen_fn_metadata_with_ast_to_json(ast, false) else { return };
-    let Ok(json) = serde_json::from_str::<serde_json::Value>(&json) else { return };
-    let functions = json.get("functions").and_then(|f| f.as_array()).cloned().unwrap_or_default();
+    let Ok(json) = engine.gen_fn_metadata_with_ast_to_json(ast, false) else {
+        return;
+    };
+    let Ok(json) = serde_json::from_str::<serde_json::Value>(&json) else {
+        return;
+    };
+    let functions = json
+        .get("functions")
+        .and_then(|f| f.as_array())
+        .cloned()
+        .unwrap_or_default();
     for function in functions {
-        let name = function.get("name").and_then(|n| n.as_str()).unwrap_or_default();
+        let name = function
+            .get("name")
+            .and_then(|n| n.as_str())
+            .unwrap_or_default();
         let hash = function.get("baseHash").and_then(serde_json::Value::as_u64);
         if let Some(hash) = hash.filter(|_| name.starts_with("anon$")) {
-            #[expect(deprecated, reason = "the registration API does not reach script functions")]
+            #[expect(
+                deprecated,
+                reason = "the registration API does not reach script functions"
+            )]
             module.update_fn_namespace(hash, rhai::FnNamespace::Global);
         }
     }
@@ -244,15 +294,34 @@ mod tests {
 
     #[test]
     fn relative_imports_count_from_the_file_that_imports() {
-        assert_eq!(at("plan.rhai", "./web"), Ok(ImportPath::File("web.rhai".into())));
-        assert_eq!(at("lib/a.rhai", "./b.rhai"), Ok(ImportPath::File("lib/b.rhai".into())));
-        assert_eq!(at("lib/a.rhai", "../c"), Ok(ImportPath::File("c.rhai".into())));
-        assert_eq!(at("lib/a.rhai", "./x/../b"), Ok(ImportPath::File("lib/b.rhai".into())));
+        assert_eq!(
+            at("plan.rhai", "./web"),
+            Ok(ImportPath::File("web.rhai".into()))
+        );
+        assert_eq!(
+            at("lib/a.rhai", "./b.rhai"),
+            Ok(ImportPath::File("lib/b.rhai".into()))
+        );
+        assert_eq!(
+            at("lib/a.rhai", "../c"),
+            Ok(ImportPath::File("c.rhai".into()))
+        );
+        assert_eq!(
+            at("lib/a.rhai", "./x/../b"),
+            Ok(ImportPath::File("lib/b.rhai".into()))
+        );
     }
 
     #[test]
     fn nothing_outside_the_root_is_imported() {
-        for path in ["../x", "./../x", "/etc/passwd", "./a/../../x", "x", "platform/postgres"] {
+        for path in [
+            "../x",
+            "./../x",
+            "/etc/passwd",
+            "./a/../../x",
+            "x",
+            "platform/postgres",
+        ] {
             assert!(at("plan.rhai", path).is_err(), "{path}");
         }
         assert!(at("std/http", "./x").is_err());

@@ -45,11 +45,16 @@ impl Plan {
     /// Reads the plan at `path` and all it imports. What is wrong with their text is no error
     /// here: the static check tells it, all at once.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
-        let error = |problem: String| ReadError { path: path.to_owned(), problem };
+        let error = |problem: String| ReadError {
+            path: path.to_owned(),
+            problem,
+        };
         let text = read_source(path).map_err(error)?;
         let absolute = std::path::absolute(path).map_err(|e| error(e.to_string()))?;
         let name = absolute.file_name().and_then(|n| n.to_str());
-        let main = name.ok_or_else(|| error("its name is not valid UTF-8".into()))?.to_owned();
+        let main = name
+            .ok_or_else(|| error("its name is not valid UTF-8".into()))?
+            .to_owned();
         let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         let mut plan = Self::empty(main.clone(), root);
         plan.add(main, text, &|plan, id| {
@@ -66,12 +71,16 @@ impl Plan {
         let mut plan = Self::empty(main.to_owned(), root.to_owned());
         let Some(text) = sources.get(main).cloned() else {
             let place = Place::new(main, 0, 0);
-            let problem = Diagnostic::error("missing-source", place, "the plan's source is missing");
+            let problem =
+                Diagnostic::error("missing-source", place, "the plan's source is missing");
             plan.problems.push(problem);
             return plan;
         };
         plan.add(main.to_owned(), text, &|_, id| {
-            sources.get(id).cloned().ok_or_else(|| "no such file".to_owned())
+            sources
+                .get(id)
+                .cloned()
+                .ok_or_else(|| "no such file".to_owned())
         });
         plan
     }
@@ -130,7 +139,8 @@ impl Plan {
             }
             self.asts.insert(id, Arc::new(ast));
         }
-        self.problems.extend(modules::cycles(&self.main, &self.asts));
+        self.problems
+            .extend(modules::cycles(&self.main, &self.asts));
         let sources = &self.sources;
         for problem in &mut self.problems {
             if problem.line.is_none() {
@@ -190,14 +200,19 @@ impl Plan {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 fn stdlib(path: &str) -> Option<&'static str> {
-    STDLIB.iter().find(|(id, _)| *id == path).map(|(_, text)| *text)
+    STDLIB
+        .iter()
+        .find(|(id, _)| *id == path)
+        .map(|(_, text)| *text)
 }
 
 /// The paths of the modules that are part of deployrun.
@@ -211,13 +226,22 @@ fn read_source(path: &Path) -> Result<String, String> {
         return Err("it is a directory, not a file".into());
     }
     if facts.len() > SOURCE_MAX {
-        return Err(format!("it has {} bytes; at most {SOURCE_MAX} are read", facts.len()));
+        return Err(format!(
+            "it has {} bytes; at most {SOURCE_MAX} are read",
+            facts.len()
+        ));
     }
     let bytes = std::fs::read(path).map_err(|e| io_words(&e))?;
     let text = String::from_utf8(bytes).map_err(|e| {
-        format!("it is not valid UTF-8 (at byte {})", e.utf8_error().valid_up_to() + 1)
+        format!(
+            "it is not valid UTF-8 (at byte {})",
+            e.utf8_error().valid_up_to() + 1
+        )
     })?;
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+    Ok(text
+        .strip_prefix('\u{feff}')
+        .map(str::to_owned)
+        .unwrap_or(text))
 }
 
 /// Symbolic links may not lead out of the plan's root either.
@@ -227,7 +251,10 @@ fn jail(root: &Path, file: &Path) -> Result<(), String> {
     if real.starts_with(&real_root) {
         Ok(())
     } else {
-        Err(format!("it leads outside the plan's directory, to {}", real.display()))
+        Err(format!(
+            "it leads outside the plan's directory, to {}",
+            real.display()
+        ))
     }
 }
 

@@ -41,7 +41,10 @@ struct Stopper {
 
 impl Stopper {
     fn new() -> std::io::Result<Self> {
-        Ok(Self { stop: Arc::default(), cancel: Cancel::new()? })
+        Ok(Self {
+            stop: Arc::default(),
+            cancel: Cancel::new()?,
+        })
     }
 
     fn stop(&self) {
@@ -69,7 +72,10 @@ impl PlanScripts {
     }
 
     fn thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
-        thread::Builder::new().name(name.to_owned()).stack_size(STACK_BYTES).spawn(body)?;
+        thread::Builder::new()
+            .name(name.to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(body)?;
         Ok(())
     }
 }
@@ -82,14 +88,18 @@ impl Scripts for PlanScripts {
         self.main = Some(stopper.clone());
         let (surroundings, shared) = (self.surroundings.clone(), self.shared.clone());
         self.thread("plan", move || {
-            let end = catch_unwind(AssertUnwindSafe(|| run_plan(&surroundings, &shared, stopper)))
-                .unwrap_or_else(|_| ScriptEnd::Error {
-                    cause: StopCause::ScriptError,
-                    reason: "deployrun has a defect: it panicked while it ran the plan".into(),
-                    place: None,
-                    detail: String::new(),
-                });
-            let _ = shared.to_driver.send(Message::Tell(Input::ScriptEnded(end)));
+            let end = catch_unwind(AssertUnwindSafe(|| {
+                run_plan(&surroundings, &shared, stopper)
+            }))
+            .unwrap_or_else(|_| ScriptEnd::Error {
+                cause: StopCause::ScriptError,
+                reason: "deployrun has a defect: it panicked while it ran the plan".into(),
+                place: None,
+                detail: String::new(),
+            });
+            let _ = shared
+                .to_driver
+                .send(Message::Tell(Input::ScriptEnded(end)));
         })
     }
 
@@ -125,7 +135,9 @@ impl Scripts for PlanScripts {
                 Ok(_) => None,
                 Err(error) => Some(one_line(&error)),
             };
-            let _ = shared.to_driver.send(Message::Tell(Input::ClosureEnded { id, error }));
+            let _ = shared
+                .to_driver
+                .send(Message::Tell(Input::ClosureEnded { id, error }));
         })
     }
 
@@ -143,7 +155,12 @@ impl Scripts for PlanScripts {
         }
         let Some(closure) = self.shared.watch(id) else {
             let verdict = Verdict::Error("its closure is not there".into());
-            let message = Message::Sampled { id: id.clone(), token, verdict, took_ms: 0 };
+            let message = Message::Sampled {
+                id: id.clone(),
+                token,
+                verdict,
+                took_ms: 0,
+            };
             let _ = self.shared.to_driver.send(message);
             return Ok(());
         };
@@ -163,13 +180,19 @@ impl Scripts for PlanScripts {
                     return;
                 }
                 let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-                let message = Message::Sampled { id: watch.clone(), token, verdict, took_ms };
+                let message = Message::Sampled {
+                    id: watch.clone(),
+                    token,
+                    verdict,
+                    took_ms,
+                };
                 if shared.to_driver.send(message).is_err() {
                     return;
                 }
             }
         })?;
-        self.watches.insert(id.clone(), Watcher { stopper, samples });
+        self.watches
+            .insert(id.clone(), Watcher { stopper, samples });
         Ok(())
     }
 
@@ -184,7 +207,11 @@ impl Scripts for PlanScripts {
         name: &str,
     ) -> Option<Arc<dyn Fn(&[serde_json::Value]) -> Result<serde_json::Value, String> + Send + Sync>>
     {
-        let function = self.surroundings.functions.iter().find(|f| f.name == name)?;
+        let function = self
+            .surroundings
+            .functions
+            .iter()
+            .find(|f| f.name == name)?;
         match &function.handler {
             Handler::Own(own) => {
                 let own = own.clone();
@@ -203,7 +230,11 @@ fn guarded(
         .unwrap_or_else(|_| Err("deployrun has a defect: it panicked".into()))
 }
 
-fn run_plan(surroundings: &Surroundings, shared: &Arc<Shared<Closure>>, stopper: Stopper) -> ScriptEnd {
+fn run_plan(
+    surroundings: &Surroundings,
+    shared: &Arc<Shared<Closure>>,
+    stopper: Stopper,
+) -> ScriptEnd {
     let Stopper { stop, cancel } = stopper;
     let fiber = Arc::new(Fiber::new(shared.clone(), String::new(), stop, cancel));
     let engine: Engine = engine::engine(surroundings, &fiber);

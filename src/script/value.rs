@@ -32,13 +32,20 @@ pub fn to_json(value: &Dynamic) -> Result<Value, String> {
         return Ok(Value::String(secret.reveal().to_owned()));
     }
     if let Ok(items) = value.as_array_ref() {
-        return items.iter().map(to_json).collect::<Result<Vec<_>, _>>().map(Value::Array);
+        return items
+            .iter()
+            .map(to_json)
+            .collect::<Result<Vec<_>, _>>()
+            .map(Value::Array);
     }
     if let Ok(map) = value.as_map_ref() {
         let items = map.iter().map(|(k, v)| Ok((k.to_string(), to_json(v)?)));
         return items.collect::<Result<_, String>>().map(Value::Object);
     }
-    Err(format!("a value of type {} can't be handed to the host", value.type_name()))
+    Err(format!(
+        "a value of type {} can't be handed to the host",
+        value.type_name()
+    ))
 }
 
 /// JSON as a script's value.
@@ -54,7 +61,10 @@ pub fn from_json(value: &Value) -> Dynamic {
         Value::String(text) => text.as_str().into(),
         Value::Array(items) => items.iter().map(from_json).collect::<Vec<_>>().into(),
         Value::Object(map) => {
-            let map: Map = map.iter().map(|(k, v)| (k.as_str().into(), from_json(v))).collect();
+            let map: Map = map
+                .iter()
+                .map(|(k, v)| (k.as_str().into(), from_json(v)))
+                .collect();
             map.into()
         }
     }

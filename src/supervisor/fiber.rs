@@ -12,8 +12,8 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::target::probe::Cancel;
-use crate::words::clock::Clock;
 use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Undo};
+use crate::words::clock::Clock;
 use crate::words::event::{Verdict, json_text};
 use crate::words::mask::Masker;
 use crate::words::place::Place;
@@ -119,7 +119,10 @@ impl Secrets {
 
     /// `value` without any secret in any of its texts; `None` when it holds none.
     #[must_use]
-    pub fn masked<T: serde::Serialize + serde::de::DeserializeOwned>(&self, value: &T) -> Option<T> {
+    pub fn masked<T: serde::Serialize + serde::de::DeserializeOwned>(
+        &self,
+        value: &T,
+    ) -> Option<T> {
         if !self.any.load(Ordering::SeqCst) {
             return None;
         }
@@ -140,12 +143,12 @@ fn mask_json(value: &mut Value, masker: &Masker) -> bool {
             *text = masked;
             changed
         }
-        Value::Array(items) => {
-            items.iter_mut().fold(false, |any, item| mask_json(item, masker) || any)
-        }
-        Value::Object(map) => {
-            map.values_mut().fold(false, |any, item| mask_json(item, masker) || any)
-        }
+        Value::Array(items) => items
+            .iter_mut()
+            .fold(false, |any, item| mask_json(item, masker) || any),
+        Value::Object(map) => map
+            .values_mut()
+            .fold(false, |any, item| mask_json(item, masker) || any),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
@@ -221,7 +224,12 @@ pub struct Fiber<K> {
 impl<K: Clone> Fiber<K> {
     /// A fiber with this path, which ends when `stop` is set.
     #[must_use]
-    pub fn new(shared: Arc<Shared<K>>, path: String, stop: Arc<AtomicBool>, cancel: Cancel) -> Self {
+    pub fn new(
+        shared: Arc<Shared<K>>,
+        path: String,
+        stop: Arc<AtomicBool>,
+        cancel: Cancel,
+    ) -> Self {
         Self {
             shared,
             path,
@@ -308,7 +316,10 @@ impl<K: Clone> Fiber<K> {
 
     fn next_id(&self) -> CallId {
         let number = self.number.fetch_add(1, Ordering::SeqCst) + 1;
-        CallId { fiber: self.path.clone(), number }
+        CallId {
+            fiber: self.path.clone(),
+            number,
+        }
     }
 
     /// Makes a call that the host performs.
@@ -355,10 +366,17 @@ impl<K: Clone> Fiber<K> {
         self.enter(name)?;
         if self.is_observing() {
             let seen = look(&self.cancel);
-            return if self.is_stopped() { Err(Halt::Stop) } else { seen.map_err(Halt::Throw) };
+            return if self.is_stopped() {
+                Err(Halt::Stop)
+            } else {
+                seen.map_err(Halt::Throw)
+            };
         }
         let id = self.next_id();
-        let call = self.masked(Call::Read { name: name.to_owned(), args });
+        let call = self.masked(Call::Read {
+            name: name.to_owned(),
+            args,
+        });
         if let Some(answer) = self.replay(&id, &call, &place)? {
             return halt(answer);
         }
@@ -371,9 +389,20 @@ impl<K: Clone> Fiber<K> {
             return Err(Halt::Stop);
         }
         let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let masked = self.shared.secrets.masked(&answer).unwrap_or_else(|| answer.clone());
+        let masked = self
+            .shared
+            .secrets
+            .masked(&answer)
+            .unwrap_or_else(|| answer.clone());
         let detail = String::new();
-        let input = Input::Read { id, call, place, answer: masked.clone(), detail, took_ms };
+        let input = Input::Read {
+            id,
+            call,
+            place,
+            answer: masked.clone(),
+            detail,
+            took_ms,
+        };
         match self.wait(input, None, || Verdict::NoData)? {
             // The script sees what a replay would give it: the masked answer.
             Answer::Value(_) | Answer::Throw(_) => halt(masked),
@@ -393,7 +422,9 @@ impl<K: Clone> Fiber<K> {
             return Ok(Value::Bool(look(&self.cancel).0));
         }
         let id = self.next_id();
-        let call = self.masked(Call::Check { name: name.to_owned() });
+        let call = self.masked(Call::Check {
+            name: name.to_owned(),
+        });
         if let Some(answer) = self.replay(&id, &call, &place)? {
             return halt(answer);
         }
@@ -405,14 +436,25 @@ impl<K: Clone> Fiber<K> {
         let took_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
         let detail = self.shared.secrets.mask(&detail);
         let answer = Answer::Value(Value::Bool(ok));
-        halt(self.wait(Input::Read { id, call, place, answer, detail, took_ms }, None, || {
-            Verdict::NoData
-        })?)
+        halt(self.wait(
+            Input::Read {
+                id,
+                call,
+                place,
+                answer,
+                detail,
+                took_ms,
+            },
+            None,
+            || Verdict::NoData,
+        )?)
     }
 
     fn only_reads(&self, function: &str) -> Result<(), Halt> {
         if self.is_observing() {
-            let text = format!("`{function}` may not be called here: a check, a watch and a verify only read");
+            let text = format!(
+                "`{function}` may not be called here: a check, a watch and a verify only read"
+            );
             return Err(Halt::Throw(Failure::new(text)));
         }
         Ok(())
@@ -460,11 +502,17 @@ impl<K: Clone> Fiber<K> {
 
     /// The recorded answer, if there is one; a call that differs from the journal ends the script.
     fn replay(&self, id: &CallId, call: &Call, place: &Place) -> Result<Option<Answer>, Halt> {
-        let Some(recorded) = self.shared.recorded.get(id) else { return Ok(None) };
+        let Some(recorded) = self.shared.recorded.get(id) else {
+            return Ok(None);
+        };
         if recorded.call != *call {
             let (was, is) = (json_text(&recorded.call), json_text(call));
             let detail = format!("in the journal: {was}\non replay:      {is}");
-            let input = Input::Diverged { id: id.clone(), place: place.clone(), detail };
+            let input = Input::Diverged {
+                id: id.clone(),
+                place: place.clone(),
+                detail,
+            };
             self.wait(input, None, || Verdict::NoData)?;
             return Err(Halt::Stop);
         }
@@ -484,8 +532,15 @@ impl<K: Clone> Fiber<K> {
             _ => return Err(Halt::Stop),
         };
         let (reply, replies) = mpsc::channel();
-        let message = Message::Ask { input: Box::new(input), raw, reply };
-        self.shared.to_driver.send(message).map_err(|_| Halt::Stop)?;
+        let message = Message::Ask {
+            input: Box::new(input),
+            raw,
+            reply,
+        };
+        self.shared
+            .to_driver
+            .send(message)
+            .map_err(|_| Halt::Stop)?;
         loop {
             match replies.recv() {
                 Ok(Reply::Answer(answer)) => return Ok(answer),
@@ -494,8 +549,14 @@ impl<K: Clone> Fiber<K> {
                         let _observing = self.observe();
                         look()
                     };
-                    let input = Input::Tried { id: id.clone(), verdict };
-                    self.shared.to_driver.send(Message::Tell(input)).map_err(|_| Halt::Stop)?;
+                    let input = Input::Tried {
+                        id: id.clone(),
+                        verdict,
+                    };
+                    self.shared
+                        .to_driver
+                        .send(Message::Tell(input))
+                        .map_err(|_| Halt::Stop)?;
                 }
                 Err(mpsc::RecvError) => return Err(Halt::Stop),
             }

@@ -53,27 +53,51 @@ impl Recorded {
 
     fn take(&mut self, event: &Event) {
         match event {
-            Event::Called { id, call, answer, .. } => {
+            Event::Called {
+                id, call, answer, ..
+            } => {
                 let answer = Some(answer.clone());
-                self.calls.insert(id.clone(), RecordedCall { call: call.clone(), answer });
+                self.calls.insert(
+                    id.clone(),
+                    RecordedCall {
+                        call: call.clone(),
+                        answer,
+                    },
+                );
             }
             Event::CallBegan { id, call, .. } => {
-                self.calls
-                    .insert(id.clone(), RecordedCall { call: call.clone(), answer: None });
+                self.calls.insert(
+                    id.clone(),
+                    RecordedCall {
+                        call: call.clone(),
+                        answer: None,
+                    },
+                );
             }
             Event::CallEnded { id, answer } => {
                 if let Some(recorded) = self.calls.get_mut(id) {
                     recorded.answer = Some(answer.clone());
                 }
             }
-            Event::StepStarted { id, step, limit_by, .. } => {
+            Event::StepStarted {
+                id, step, limit_by, ..
+            } => {
                 let call = Call::Step(step.clone());
-                self.calls.insert(id.clone(), RecordedCall { call, answer: None });
+                self.calls
+                    .insert(id.clone(), RecordedCall { call, answer: None });
                 self.limits.insert(id.clone(), *limit_by);
             }
-            Event::StepEnded { id, outcome, end, again: false, .. } => {
+            Event::StepEnded {
+                id,
+                outcome,
+                end,
+                again: false,
+                ..
+            } => {
                 let by = self.limits.get(id).copied().unwrap_or(LimitBy::Timeout);
-                let Some(recorded) = self.calls.get_mut(id) else { return };
+                let Some(recorded) = self.calls.get_mut(id) else {
+                    return;
+                };
                 if let Call::Step(step) = &recorded.call {
                     recorded.answer = answer_of(step, end, *outcome, by);
                 }

@@ -3,8 +3,18 @@
 use std::collections::BTreeMap;
 
 /// Variables that are passed on from whoever started deployrun.
-pub const PASSED_ON: &[&str] =
-    &["HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "SSH_AUTH_SOCK", "TMPDIR", "TZ", "USER"];
+pub const PASSED_ON: &[&str] = &[
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "PATH",
+    "SHELL",
+    "SSH_AUTH_SOCK",
+    "TMPDIR",
+    "TZ",
+    "USER",
+];
 
 /// The search path when there is none.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";

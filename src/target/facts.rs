@@ -15,7 +15,9 @@ pub fn read_file(path: &Path) -> Result<String, String> {
         return Err(wrong("it is a directory".into()));
     }
     let mut bytes = Vec::new();
-    file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(|e| wrong(io_words(&e)))?;
+    file.take(FILE_MAX + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|e| wrong(io_words(&e)))?;
     if bytes.len() as u64 > FILE_MAX {
         return Err(wrong(format!("it has more than {FILE_MAX} bytes")));
     }
@@ -24,7 +26,10 @@ pub fn read_file(path: &Path) -> Result<String, String> {
 
 /// Bytes that are free for this user where `path` lies, or where it would lie.
 pub fn disk_free(path: &Path) -> Result<u64, String> {
-    let there = path.ancestors().find(|p| p.exists()).unwrap_or(Path::new("/"));
+    let there = path
+        .ancestors()
+        .find(|p| p.exists())
+        .unwrap_or(Path::new("/"));
     let facts = rustix::fs::statvfs(there)
         .map_err(|e| format!("the free space of {} can't be read: {e}", path.display()))?;
     Ok(facts.f_bavail.saturating_mul(facts.f_frsize))
@@ -33,7 +38,10 @@ pub fn disk_free(path: &Path) -> Result<u64, String> {
 /// The name of this machine.
 #[must_use]
 pub fn hostname() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The login name of whoever runs this process.
@@ -46,7 +54,8 @@ pub fn user() -> String {
         let name = fields.next()?;
         (fields.nth(1)? == uid.to_string()).then(|| name.to_owned())
     });
-    name.or_else(|| std::env::var("USER").ok()).unwrap_or_else(|| format!("uid {uid}"))
+    name.or_else(|| std::env::var("USER").ok())
+        .unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// What went wrong, in words without codes.

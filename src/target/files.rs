@@ -25,8 +25,15 @@ const FORMER_CONTENT: &str = "former";
 #[serde(rename_all = "kebab-case")]
 enum Former {
     Nothing,
-    Link { to: PathBuf },
-    File { mode: u32, uid: u32, gid: u32, mtime_ns: i128 },
+    Link {
+        to: PathBuf,
+    },
+    File {
+        mode: u32,
+        uid: u32,
+        gid: u32,
+        mtime_ns: i128,
+    },
 }
 
 /// SHA-256 of a file, in hex.
@@ -72,13 +79,19 @@ fn copy(from: &mut impl Read, to: &mut impl Write, digest: &mut Sha256) -> io::R
 pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     let path = Path::new(&file.path);
     let wrong = |what: &str, e: &io::Error| format!("{what} {}: {}", path.display(), io_words(e));
-    let parent = path.parent().ok_or_else(|| format!("{} is no file's path", path.display()))?;
+    let parent = path
+        .parent()
+        .ok_or_else(|| format!("{} is no file's path", path.display()))?;
     if !parent.is_dir() {
-        let text = "its directory is not there; make it first, for example with run([\"mkdir\", …])";
+        let text =
+            "its directory is not there; make it first, for example with run([\"mkdir\", …])";
         return Err(format!("{} can't be put in place: {text}", path.display()));
     }
     let facts = look(path).map_err(|e| wrong("can't look at", &e))?;
-    if facts.as_ref().is_some_and(|f| !f.is_file() && !f.is_symlink()) {
+    if facts
+        .as_ref()
+        .is_some_and(|f| !f.is_file() && !f.is_symlink())
+    {
         return Err(format!("{} is there and is not a file", path.display()));
     }
     let plain = facts.as_ref().filter(|f| f.is_file());
@@ -86,7 +99,10 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
         Some(owner) => Some(ids(owner)?),
         None => plain.map(|f| (f.uid(), f.gid())),
     };
-    let mode = file.mode.or_else(|| plain.map(|f| f.mode() & 0o7777)).unwrap_or(0o644);
+    let mode = file
+        .mode
+        .or_else(|| plain.map(|f| f.mode() & 0o7777))
+        .unwrap_or(0o644);
     let same = plain.is_some_and(|f| {
         f.mode() & 0o7777 == mode
             && owner.is_none_or(|(uid, gid)| f.uid() == uid && f.gid() == gid)
@@ -109,7 +125,10 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     done?;
     match sha256(path)? {
         digest if digest == file.sha256 => Ok(true),
-        digest => Err(format!("{} has the digest {digest} after it was put in place", path.display())),
+        digest => Err(format!(
+            "{} has the digest {digest} after it was put in place",
+            path.display()
+        )),
     }
 }
 
@@ -122,7 +141,8 @@ fn write_beside(
     let wrong = |e: &io::Error| format!("{} can't be written: {}", beside.display(), io_words(e));
     let mut out = File::create(beside).map_err(|e| wrong(&e))?;
     // Nobody reads it before it is whole and has its owner.
-    out.set_permissions(Permissions::from_mode(0o600)).map_err(|e| wrong(&e))?;
+    out.set_permissions(Permissions::from_mode(0o600))
+        .map_err(|e| wrong(&e))?;
     let mut digest = Sha256::new();
     match (&file.text, &file.source) {
         (Some(text), _) => {
@@ -138,12 +158,15 @@ fn write_beside(
     let digest = hex(&digest.finalize());
     if digest != file.sha256 {
         let source = file.source.as_deref().unwrap_or("the text");
-        return Err(format!("{source} has changed since the plan looked at it: its digest is {digest}"));
+        return Err(format!(
+            "{source} has changed since the plan looked at it: its digest is {digest}"
+        ));
     }
     if let Some((uid, gid)) = owner {
         std::os::unix::fs::fchown(&out, Some(uid), Some(gid)).map_err(|e| wrong(&e))?;
     }
-    out.set_permissions(Permissions::from_mode(mode)).map_err(|e| wrong(&e))?;
+    out.set_permissions(Permissions::from_mode(mode))
+        .map_err(|e| wrong(&e))?;
     out.sync_all().map_err(|e| wrong(&e))
 }
 
@@ -158,7 +181,9 @@ fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
 fn keep(path: &Path, facts: Option<&fs::Metadata>, dir: &Path) -> io::Result<()> {
     let former = match facts {
         None => Former::Nothing,
-        Some(f) if f.is_symlink() => Former::Link { to: fs::read_link(path)? },
+        Some(f) if f.is_symlink() => Former::Link {
+            to: fs::read_link(path)?,
+        },
         Some(f) => {
             let mut from = File::open(path)?;
             let mut to = File::create(dir.join(FORMER_CONTENT))?;
@@ -166,7 +191,12 @@ fn keep(path: &Path, facts: Option<&fs::Metadata>, dir: &Path) -> io::Result<()>
             io::copy(&mut from, &mut to)?;
             to.sync_all()?;
             let mtime_ns = i128::from(f.mtime()) * 1_000_000_000 + i128::from(f.mtime_nsec());
-            Former::File { mode: f.mode() & 0o7777, uid: f.uid(), gid: f.gid(), mtime_ns }
+            Former::File {
+                mode: f.mode() & 0o7777,
+                uid: f.uid(),
+                gid: f.gid(),
+                mtime_ns,
+            }
         }
     };
     let json = serde_json::to_vec(&former).map_err(io::Error::other)?;
@@ -207,11 +237,21 @@ pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
                 .and_then(|()| fs::rename(&beside, path))
                 .map_err(|e| wrong(&e))?;
         }
-        Former::File { mode, uid, gid, mtime_ns } => {
+        Former::File {
+            mode,
+            uid,
+            gid,
+            mtime_ns,
+        } => {
             let beside = temporary(path);
-            restore_file(&dir.join(FORMER_CONTENT), &beside, (mode, uid, gid), mtime_ns)
-                .and_then(|()| fs::rename(&beside, path))
-                .map_err(|e| wrong(&e))?;
+            restore_file(
+                &dir.join(FORMER_CONTENT),
+                &beside,
+                (mode, uid, gid),
+                mtime_ns,
+            )
+            .and_then(|()| fs::rename(&beside, path))
+            .map_err(|e| wrong(&e))?;
         }
     }
     sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(|e| wrong(&e))?;
@@ -245,9 +285,10 @@ fn ids(owner: &str) -> Result<(u32, u32), String> {
         None => (owner, None),
     };
     let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let entry = passwd.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|fields| {
-        fields.first() == Some(&user) || fields.get(2) == Some(&user)
-    });
+    let entry = passwd
+        .lines()
+        .map(|l| l.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.first() == Some(&user) || fields.get(2) == Some(&user));
     let number = |fields: &[&str], at: usize| fields.get(at).and_then(|n| n.parse().ok());
     let uid = match &entry {
         Some(fields) => number(fields, 2),
@@ -255,12 +296,16 @@ fn ids(owner: &str) -> Result<(u32, u32), String> {
     };
     let uid = uid.ok_or_else(|| format!("there is no user `{user}`"))?;
     let gid = match group {
-        None => entry.as_ref().and_then(|fields| number(fields, 3)).unwrap_or(uid),
+        None => entry
+            .as_ref()
+            .and_then(|fields| number(fields, 3))
+            .unwrap_or(uid),
         Some(group) => {
             let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-            let found = groups.lines().map(|l| l.split(':').collect::<Vec<_>>()).find(|fields| {
-                fields.first() == Some(&group) || fields.get(2) == Some(&group)
-            });
+            let found = groups
+                .lines()
+                .map(|l| l.split(':').collect::<Vec<_>>())
+                .find(|fields| fields.first() == Some(&group) || fields.get(2) == Some(&group));
             found
                 .and_then(|fields| number(&fields, 2))
                 .or_else(|| group.parse().ok())

@@ -65,12 +65,18 @@ pub fn get(request: &Request) -> Result<Answer, String> {
         .headers()
         .iter()
         .map(|(name, value)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            (
+                name.as_str().to_owned(),
+                String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            )
         })
         .collect();
     let mut bytes = Vec::new();
     let mut body = response.into_body();
-    body.as_reader().take(BODY_MAX).read_to_end(&mut bytes).map_err(|e| wrong(e.to_string()))?;
+    body.as_reader()
+        .take(BODY_MAX)
+        .read_to_end(&mut bytes)
+        .map_err(|e| wrong(e.to_string()))?;
     Ok(Answer {
         status,
         body: String::from_utf8_lossy(&bytes).into_owned(),

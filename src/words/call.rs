@@ -25,7 +25,10 @@ impl CallId {
     /// Call `number` of the plan's own fiber.
     #[must_use]
     pub fn main(number: u32) -> Self {
-        Self { fiber: String::new(), number }
+        Self {
+            fiber: String::new(),
+            number,
+        }
     }
 
     /// The name of the fiber in which the closure that backs out this call runs.
@@ -70,8 +73,13 @@ impl FromStr for CallId {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let (fiber, number) = text.rsplit_once('/').unwrap_or(("", text));
-        let number = number.parse().map_err(|_| format!("`{text}` is not the id of a call"))?;
-        Ok(Self { fiber: fiber.to_owned(), number })
+        let number = number
+            .parse()
+            .map_err(|_| format!("`{text}` is not the id of a call"))?;
+        Ok(Self {
+            fiber: fiber.to_owned(),
+            number,
+        })
     }
 }
 
@@ -406,7 +414,10 @@ impl Failure {
     /// The failure of another kind of call.
     #[must_use]
     pub fn of(kind: FailureKind, message: impl Into<String>) -> Self {
-        Self { kind, ..Self::new(message) }
+        Self {
+            kind,
+            ..Self::new(message)
+        }
     }
 }
 

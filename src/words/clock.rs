@@ -36,12 +36,17 @@ impl Clock for SystemClock {
     fn now(&self) -> Now {
         let boot = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         let wall = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-        Now { boot_ms: millis(boot), wall_ms: millis(wall) }
+        Now {
+            boot_ms: millis(boot),
+            wall_ms: millis(wall),
+        }
     }
 }
 
 fn millis(t: rustix::time::Timespec) -> i64 {
-    t.tv_sec.saturating_mul(1000).saturating_add(t.tv_nsec / 1_000_000)
+    t.tv_sec
+        .saturating_mul(1000)
+        .saturating_add(t.tv_nsec / 1_000_000)
 }
 
 /// The machine's boot clock under a wall clock that began at an instant of one's choice.
@@ -54,14 +59,19 @@ impl ShiftedClock {
     /// A clock whose wall reads `wall_ms` now and runs at the usual speed.
     #[must_use]
     pub fn starting_at(wall_ms: i64) -> Self {
-        Self { shift_ms: wall_ms.saturating_sub(SystemClock.now().wall_ms) }
+        Self {
+            shift_ms: wall_ms.saturating_sub(SystemClock.now().wall_ms),
+        }
     }
 }
 
 impl Clock for ShiftedClock {
     fn now(&self) -> Now {
         let now = SystemClock.now();
-        Now { wall_ms: now.wall_ms.saturating_add(self.shift_ms), ..now }
+        Now {
+            wall_ms: now.wall_ms.saturating_add(self.shift_ms),
+            ..now
+        }
     }
 
     fn is_real(&self) -> bool {

@@ -63,7 +63,10 @@ impl Diagnostic {
     /// A warning at `place`.
     #[must_use]
     pub fn warning(code: &str, place: Place, message: impl Into<String>) -> Self {
-        Self { level: Level::Warning, ..Self::error(code, place, message) }
+        Self {
+            level: Level::Warning,
+            ..Self::error(code, place, message)
+        }
     }
 
     /// The same with a hint.
@@ -85,7 +88,10 @@ impl Diagnostic {
 #[must_use]
 pub fn line_of(source: &str, number: u32) -> Option<String> {
     let index = usize::try_from(number).ok()?.checked_sub(1)?;
-    source.lines().nth(index).map(|line| line.trim_end().to_owned())
+    source
+        .lines()
+        .nth(index)
+        .map(|line| line.trim_end().to_owned())
 }
 
 impl std::fmt::Display for Diagnostic {
@@ -103,14 +109,20 @@ impl std::fmt::Display for Diagnostic {
 #[must_use]
 pub fn excerpt(place: &Place, line: Option<&str>) -> String {
     let mut text = format!("  --> {place}");
-    let Some(line) = line.filter(|_| place.line > 0) else { return text };
+    let Some(line) = line.filter(|_| place.line > 0) else {
+        return text;
+    };
     let number = place.line.to_string();
     let gap = " ".repeat(number.len());
     let shown = line.replace('\t', "    ");
     let _ = write!(text, "\n {gap} |\n {number} | {shown}");
     if place.column > 0 {
         let before = usize::try_from(place.column - 1).unwrap_or(0);
-        let pad: usize = line.chars().take(before).map(|c| if c == '\t' { 4 } else { 1 }).sum();
+        let pad: usize = line
+            .chars()
+            .take(before)
+            .map(|c| if c == '\t' { 4 } else { 1 })
+            .sum();
         let rest: String = line.chars().skip(before).collect();
         let carets = "^".repeat(word_length(&rest).max(1));
         let _ = write!(text, "\n {gap} | {}{carets}", " ".repeat(pad));
@@ -133,9 +145,10 @@ fn word_length(text: &str) -> usize {
             }
             text.chars().count()
         }
-        Some(c) if c.is_alphanumeric() || c == '_' => {
-            text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').count()
-        }
+        Some(c) if c.is_alphanumeric() || c == '_' => text
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .count(),
         _ => 1,
     }
 }

@@ -462,8 +462,10 @@ impl Event {
     pub fn is_urgent(&self) -> bool {
         !matches!(
             self,
-            Self::Called { call: Call::Read { .. } | Call::Note { .. }, .. }
-                | Self::Sampled { .. }
+            Self::Called {
+                call: Call::Read { .. } | Call::Note { .. },
+                ..
+            } | Self::Sampled { .. }
                 | Self::Tried { .. }
                 | Self::Note { .. }
         )

@@ -55,13 +55,16 @@ impl Header {
     /// The time reserved for the back-out, in milliseconds.
     #[must_use]
     pub fn reserved_ms(&self) -> u64 {
-        self.back_out_within_ms.unwrap_or(DEFAULT_BACK_OUT_WITHIN_MS)
+        self.back_out_within_ms
+            .unwrap_or(DEFAULT_BACK_OUT_WITHIN_MS)
     }
 
     /// What must fit into an opening of the window, in milliseconds.
     #[must_use]
     pub fn needed_ms(&self) -> u64 {
-        self.expected_ms.unwrap_or(0).saturating_add(self.reserved_ms())
+        self.expected_ms
+            .unwrap_or(0)
+            .saturating_add(self.reserved_ms())
     }
 
     /// `name version`, or the name alone.

@@ -17,7 +17,11 @@ impl Place {
     /// A place in `file`.
     #[must_use]
     pub fn new(file: impl Into<String>, line: u32, column: u32) -> Self {
-        Self { file: file.into(), line, column }
+        Self {
+            file: file.into(),
+            line,
+            column,
+        }
     }
 }
 

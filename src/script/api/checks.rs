@@ -13,8 +13,16 @@ use crate::words::probe::{ProbeExit, ProbeSpec};
 use crate::words::version::Requirement;
 
 const INSTALLED: &[Param] = &[
-    param("command", Kind::Command, "The command that prints the version."),
-    param("pattern", Kind::Pattern, "What finds the version in its output: the first group."),
+    param(
+        "command",
+        Kind::Command,
+        "The command that prints the version.",
+    ),
+    param(
+        "pattern",
+        Kind::Pattern,
+        "What finds the version in its output: the first group.",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
@@ -24,7 +32,11 @@ pub(super) fn functions() -> Vec<Function> {
             params: const { &[param("name", Kind::Text, "What is asked for.")] },
             optional: &[],
             options: &[],
-            closure: Some(param("condition", Kind::Condition, "Is it so? A closure that throws says no.")),
+            closure: Some(param(
+                "condition",
+                Kind::Condition,
+                "Is it so? A closure that throws says no.",
+            )),
             when: When::Any,
             doc: "Records a finding. In the review `false` is returned and the run is refused at \
                   the gate, with all findings together; after the first step a failed check throws.",
@@ -33,7 +45,13 @@ pub(super) fn functions() -> Vec<Function> {
         Function {
             name: "check_installed",
             params: const { &[param("name", Kind::Text, "The package or program.")] },
-            optional: const { &[param("requirement", Kind::Requirement, "Which versions will do.")] },
+            optional: const {
+                &[param(
+                    "requirement",
+                    Kind::Requirement,
+                    "Which versions will do.",
+                )]
+            },
             options: INSTALLED,
             closure: None,
             when: When::Any,
@@ -45,20 +63,25 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn check(args: &Args) -> Result<Dynamic, Halt> {
-    let answer = args.fiber.check(&args.need("name"), args.place.clone(), |_| {
-        let Some(pointer) = args.last_closure() else {
-            return (args.bool("condition") == Some(true), String::new());
-        };
-        let _observing = args.fiber.observe();
-        let pointer = closure::snapshot_pointer(pointer.clone());
-        match closure::call(&pointer, args.context, None) {
-            Ok(value) => match value.as_bool() {
-                Ok(ok) => (ok, String::new()),
-                Err(other) => (false, format!("the closure returned {other}, not true or false")),
-            },
-            Err(error) => (false, error::one_line(&error)),
-        }
-    })?;
+    let answer = args
+        .fiber
+        .check(&args.need("name"), args.place.clone(), |_| {
+            let Some(pointer) = args.last_closure() else {
+                return (args.bool("condition") == Some(true), String::new());
+            };
+            let _observing = args.fiber.observe();
+            let pointer = closure::snapshot_pointer(pointer.clone());
+            match closure::call(&pointer, args.context, None) {
+                Ok(value) => match value.as_bool() {
+                    Ok(ok) => (ok, String::new()),
+                    Err(other) => (
+                        false,
+                        format!("the closure returned {other}, not true or false"),
+                    ),
+                },
+                Err(error) => (false, error::one_line(&error)),
+            }
+        })?;
     Ok(crate::script::value::from_json(&answer))
 }
 
@@ -77,7 +100,9 @@ fn check_installed(args: &Args) -> Result<Dynamic, Halt> {
         };
         let how = HowToAsk {
             command: args.command("command").map(|c| c.argv()),
-            pattern: args.text("pattern").and_then(|p| regex::Regex::new(&p).ok()),
+            pattern: args
+                .text("pattern")
+                .and_then(|p| regex::Regex::new(&p).ok()),
         };
         let found = installed::find(&name, &how, &|argv| ask(argv, cancel));
         let verdict = installed::verdict(&name, &found, &requirement);
@@ -113,5 +138,9 @@ fn ask(argv: &[&str], cancel: &probe::Cancel) -> Result<CommandOutput, RunError>
         ProbeExit::Cancelled => return Err(RunError::Failed("the run stopped".into())),
         ProbeExit::TooMuchOutput => return Err(RunError::Failed("it printed too much".into())),
     };
-    Ok(CommandOutput { code, stdout: end.stdout, stderr: end.stderr })
+    Ok(CommandOutput {
+        code,
+        stdout: end.stdout,
+        stderr: end.stderr,
+    })
 }

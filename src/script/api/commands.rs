@@ -30,28 +30,88 @@ const PROBE_OUTPUT_MAX: u64 = 4 << 20;
 const RETRY_DELAY_MS: u64 = 1000;
 
 const RUN: &[Param] = &[
-    param("title", Kind::Text, "What reports call the step; without it, the command."),
-    param("timeout", Kind::Duration, "How long it may take; 10m without it."),
-    param("idle_timeout", Kind::Duration, "How long it may print nothing."),
-    param("grace", Kind::Duration, "The time between TERM and KILL; 30s without it."),
+    param(
+        "title",
+        Kind::Text,
+        "What reports call the step; without it, the command.",
+    ),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long it may take; 10m without it.",
+    ),
+    param(
+        "idle_timeout",
+        Kind::Duration,
+        "How long it may print nothing.",
+    ),
+    param(
+        "grace",
+        Kind::Duration,
+        "The time between TERM and KILL; 30s without it.",
+    ),
     param("env", Kind::Texts, "Environment variables."),
-    param("cwd", Kind::Text, "Working directory; the plan's own without it."),
+    param(
+        "cwd",
+        Kind::Text,
+        "Working directory; the plan's own without it.",
+    ),
     param("stdin", Kind::Text, "What it reads on standard input."),
     param("user", Kind::Text, "The user it runs as."),
-    param("codes", Kind::Codes, "Exit statuses that count as success; [0] without it."),
-    param("retries", Kind::Count, "How often it is tried again after a failure."),
-    param("retry_delay", Kind::Duration, "The time between two tries; 1s without it."),
-    param("abort_on", Kind::Patterns, "Patterns in its output that end it."),
-    param("back_out", Kind::BackOut, "What undoes it; () says that there is nothing to undo."),
-    param("back_out_timeout", Kind::Duration, "How long the back-out may take; 5m without it."),
-    param("idempotent", Kind::Bool, "May it be run again when nobody saw how it ended?"),
-    param("max_output", Kind::Size, "Output that is kept; 1 GiB without it."),
+    param(
+        "codes",
+        Kind::Codes,
+        "Exit statuses that count as success; [0] without it.",
+    ),
+    param(
+        "retries",
+        Kind::Count,
+        "How often it is tried again after a failure.",
+    ),
+    param(
+        "retry_delay",
+        Kind::Duration,
+        "The time between two tries; 1s without it.",
+    ),
+    param(
+        "abort_on",
+        Kind::Patterns,
+        "Patterns in its output that end it.",
+    ),
+    param(
+        "back_out",
+        Kind::BackOut,
+        "What undoes it; () says that there is nothing to undo.",
+    ),
+    param(
+        "back_out_timeout",
+        Kind::Duration,
+        "How long the back-out may take; 5m without it.",
+    ),
+    param(
+        "idempotent",
+        Kind::Bool,
+        "May it be run again when nobody saw how it ended?",
+    ),
+    param(
+        "max_output",
+        Kind::Size,
+        "Output that is kept; 1 GiB without it.",
+    ),
 ];
 
 const PROBE: &[Param] = &[
-    param("timeout", Kind::Duration, "How long it may take; 30s without it."),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long it may take; 30s without it.",
+    ),
     param("env", Kind::Texts, "Environment variables."),
-    param("cwd", Kind::Text, "Working directory; the plan's own without it."),
+    param(
+        "cwd",
+        Kind::Text,
+        "Working directory; the plan's own without it.",
+    ),
     param("stdin", Kind::Text, "What it reads on standard input."),
 ];
 
@@ -70,7 +130,13 @@ pub(super) fn functions() -> Vec<Function> {
         },
         Function {
             name: "probe",
-            params: const { &[param("cmd", Kind::Command, "The command; it must only read.")] },
+            params: const {
+                &[param(
+                    "cmd",
+                    Kind::Command,
+                    "The command; it must only read.",
+                )]
+            },
             optional: &[],
             options: PROBE,
             closure: None,
@@ -83,13 +149,17 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn run(args: &Args) -> Result<Dynamic, Halt> {
-    let Some(command) = args.command("cmd") else { return Ok(Dynamic::UNIT) };
+    let Some(command) = args.command("cmd") else {
+        return Ok(Dynamic::UNIT);
+    };
     let title = args.text("title").unwrap_or_else(|| title_of(&command));
     let mut step = step_of(args, Deed::Command(command), title);
     let (back_out, closure) = back_out_of(args, &step.title);
     step.back_out = back_out;
     let call = Call::Step(Box::new(step));
-    let output = args.fiber.perform_with("run", call, args.place.clone(), closure)?;
+    let output = args
+        .fiber
+        .perform_with("run", call, args.place.clone(), closure)?;
     Ok(from_json(&output))
 }
 
@@ -121,18 +191,36 @@ fn back_out_of(args: &Args, title: &str) -> (Option<BackOut>, Option<Closure>) {
     }
     let timeout_ms = args.ms("back_out_timeout").unwrap_or(BACK_OUT_TIMEOUT_MS);
     if args.is_unit("back_out") {
-        let back_out = BackOut { undo: Undo::Nothing, title: title.to_owned(), timeout_ms };
+        let back_out = BackOut {
+            undo: Undo::Nothing,
+            title: title.to_owned(),
+            timeout_ms,
+        };
         return (Some(back_out), None);
     }
     match args.command("back_out") {
         Some(command) => {
             let title = title_of(&command);
-            (Some(BackOut { undo: Undo::Command(command), title, timeout_ms }), None)
+            (
+                Some(BackOut {
+                    undo: Undo::Command(command),
+                    title,
+                    timeout_ms,
+                }),
+                None,
+            )
         }
         None => {
             let title = format!("undo of {title}");
             let closure = args.closure("back_out");
-            (Some(BackOut { undo: Undo::Closure, title, timeout_ms }), closure)
+            (
+                Some(BackOut {
+                    undo: Undo::Closure,
+                    title,
+                    timeout_ms,
+                }),
+                closure,
+            )
         }
     }
 }
@@ -142,11 +230,17 @@ pub(super) fn title_of(command: &Command) -> String {
     let text = command.to_string();
     let line = text.trim().lines().next().unwrap_or_default();
     let short: String = line.chars().take(80).collect();
-    if short.len() < text.trim().len() { format!("{short}…") } else { short }
+    if short.len() < text.trim().len() {
+        format!("{short}…")
+    } else {
+        short
+    }
 }
 
 fn run_probe(args: &Args) -> Result<Dynamic, Halt> {
-    let Some(command) = args.command("cmd") else { return Ok(Dynamic::UNIT) };
+    let Some(command) = args.command("cmd") else {
+        return Ok(Dynamic::UNIT);
+    };
     let json = args.json()?;
     let output = args.fiber.read("probe", json, args.place.clone(), |cancel| {
         let mut env = environment::of_probe();

@@ -13,9 +13,17 @@ use crate::words::call::Failure;
 use crate::words::probe::{ProbeExit, ProbeSpec};
 
 const HTTP: &[Param] = &[
-    param("timeout", Kind::Duration, "How long it may take; 10s without it."),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long it may take; 10s without it.",
+    ),
     param("headers", Kind::Texts, "Headers to send."),
-    param("redirects", Kind::Count, "How many redirects are followed; 0 without it."),
+    param(
+        "redirects",
+        Kind::Count,
+        "How many redirects are followed; 0 without it.",
+    ),
 ];
 
 const SECRET: &[Param] = &[
@@ -25,7 +33,13 @@ const SECRET: &[Param] = &[
 ];
 
 pub(super) fn functions() -> Vec<Function> {
-    let path = const { &[param("path", Kind::Text, "The path, from the plan's directory.")] };
+    let path = const {
+        &[param(
+            "path",
+            Kind::Text,
+            "The path, from the plan's directory.",
+        )]
+    };
     let one = |name, params, doc, call| Function {
         name,
         params,
@@ -38,7 +52,13 @@ pub(super) fn functions() -> Vec<Function> {
     };
     vec![
         Function {
-            optional: const { &[param("default", Kind::Text, "What to return when it is not set.")] },
+            optional: const {
+                &[param(
+                    "default",
+                    Kind::Text,
+                    "What to return when it is not set.",
+                )]
+            },
             ..one(
                 "env",
                 const { &[param("name", Kind::Text, "The variable.")] },
@@ -46,16 +66,47 @@ pub(super) fn functions() -> Vec<Function> {
                 env,
             )
         },
-        one("read_file", path, "Returns the text of a file, up to 1 MiB. Throws when it can't.", read_file),
-        one("file_exists", path, "Is there a file, a directory or anything else?", file_exists),
-        one("disk_free", path, "Returns the bytes that are free where the path lies.", disk_free),
-        one("now", &[], "Returns the time in seconds since 1970, UTC.", now),
-        one("hostname", &[], "Returns the name of this machine.", hostname),
+        one(
+            "read_file",
+            path,
+            "Returns the text of a file, up to 1 MiB. Throws when it can't.",
+            read_file,
+        ),
+        one(
+            "file_exists",
+            path,
+            "Is there a file, a directory or anything else?",
+            file_exists,
+        ),
+        one(
+            "disk_free",
+            path,
+            "Returns the bytes that are free where the path lies.",
+            disk_free,
+        ),
+        one(
+            "now",
+            &[],
+            "Returns the time in seconds since 1970, UTC.",
+            now,
+        ),
+        one(
+            "hostname",
+            &[],
+            "Returns the name of this machine.",
+            hostname,
+        ),
         Function {
             options: HTTP,
             ..one(
                 "http_get",
-                const { &[param("url", Kind::Text, "What to get: http:// or https://.")] },
+                const {
+                    &[param(
+                        "url",
+                        Kind::Text,
+                        "What to get: http:// or https://.",
+                    )]
+                },
                 "Returns what a web server answers: `status`, `body` (up to 1 MiB), `headers`, \
                  `duration` in seconds. Throws when there is no answer.",
                 http_get,
@@ -65,7 +116,13 @@ pub(super) fn functions() -> Vec<Function> {
             options: SECRET,
             ..one(
                 "secret",
-                const { &[param("name", Kind::Text, "Its name; without options, the environment variable.")] },
+                const {
+                    &[param(
+                        "name",
+                        Kind::Text,
+                        "Its name; without options, the environment variable.",
+                    )]
+                },
                 "Returns a value that prints as `***` everywhere. Join it with `+`; a text in \
                  back-ticks would hold the stars. It is never journalled.",
                 secret,
@@ -79,26 +136,40 @@ fn fact(
     look: impl FnOnce(&probe::Cancel) -> Result<Value, Failure>,
 ) -> Result<Dynamic, Halt> {
     let json = args.json()?;
-    args.fiber.read(args.function.name, json, args.place.clone(), look).map(|v| from_json(&v))
+    args.fiber
+        .read(args.function.name, json, args.place.clone(), look)
+        .map(|v| from_json(&v))
 }
 
 fn env(args: &Args) -> Result<Dynamic, Halt> {
     fact(args, |_| {
-        let value = std::env::var(args.need("name")).ok().or_else(|| args.text("default"));
+        let value = std::env::var(args.need("name"))
+            .ok()
+            .or_else(|| args.text("default"));
         Ok(value.map_or(Value::Null, Value::from))
     })
 }
 
 fn read_file(args: &Args) -> Result<Dynamic, Halt> {
-    fact(args, |_| facts::read_file(&args.path("path")).map(Value::from).map_err(Failure::new))
+    fact(args, |_| {
+        facts::read_file(&args.path("path"))
+            .map(Value::from)
+            .map_err(Failure::new)
+    })
 }
 
 fn file_exists(args: &Args) -> Result<Dynamic, Halt> {
-    fact(args, |_| Ok(Value::from(args.path("path").symlink_metadata().is_ok())))
+    fact(args, |_| {
+        Ok(Value::from(args.path("path").symlink_metadata().is_ok()))
+    })
 }
 
 fn disk_free(args: &Args) -> Result<Dynamic, Halt> {
-    fact(args, |_| facts::disk_free(&args.path("path")).map(Value::from).map_err(Failure::new))
+    fact(args, |_| {
+        facts::disk_free(&args.path("path"))
+            .map(Value::from)
+            .map_err(Failure::new)
+    })
 }
 
 fn now(args: &Args) -> Result<Dynamic, Halt> {
@@ -131,19 +202,18 @@ fn http_get(args: &Args) -> Result<Dynamic, Halt> {
 fn secret(args: &Args) -> Result<Dynamic, Halt> {
     let json = args.json()?;
     let mut value = None;
-    args.fiber.read("secret", json, args.place.clone(), |cancel| {
-        value = Some(fetch(args, cancel)?);
-        Ok(Value::Null)
-    })?;
+    args.fiber
+        .read("secret", json, args.place.clone(), |cancel| {
+            value = Some(fetch(args, cancel)?);
+            Ok(Value::Null)
+        })?;
     let value = match value {
         Some(value) => value,
         None => fetch(args, args.fiber.cancel())?,
     };
-    args.fiber
-        .shared()
-        .secrets
-        .add(&value)
-        .map_err(|problem| Failure::new(format!("the secret `{}`: {problem}", args.need("name"))))?;
+    args.fiber.shared().secrets.add(&value).map_err(|problem| {
+        Failure::new(format!("the secret `{}`: {problem}", args.need("name")))
+    })?;
     Ok(Dynamic::from(SecretText::new(value)))
 }
 
@@ -172,5 +242,9 @@ fn fetch(args: &Args, cancel: &probe::Cancel) -> Result<String, Failure> {
             .map_err(|_| wrong(format!("the environment variable {variable} is not set")))?
     };
     let text = text.trim_end_matches(['\r', '\n']).to_owned();
-    if text.is_empty() { Err(wrong("it is empty".into())) } else { Ok(text) }
+    if text.is_empty() {
+        Err(wrong("it is empty".into()))
+    } else {
+        Ok(text)
+    }
 }

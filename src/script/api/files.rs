@@ -13,21 +13,43 @@ use super::commands::{BACK_OUT_TIMEOUT_MS, step_of};
 
 const PUT: &[Param] = &[
     param("title", Kind::Text, "What reports call the step."),
-    param("mode", Kind::Mode, "Permission bits; those of the former file, else 0644, without it."),
-    param("owner", Kind::Text, "`user` or `user:group`; those of the former file without it."),
-    param("timeout", Kind::Duration, "How long it may take; 10m without it."),
-    param("retries", Kind::Count, "How often it is tried again after a failure."),
-    param("retry_delay", Kind::Duration, "The time between two tries; 1s without it."),
+    param(
+        "mode",
+        Kind::Mode,
+        "Permission bits; those of the former file, else 0644, without it.",
+    ),
+    param(
+        "owner",
+        Kind::Text,
+        "`user` or `user:group`; those of the former file without it.",
+    ),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long it may take; 10m without it.",
+    ),
+    param(
+        "retries",
+        Kind::Count,
+        "How often it is tried again after a failure.",
+    ),
+    param(
+        "retry_delay",
+        Kind::Duration,
+        "The time between two tries; 1s without it.",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
     vec![
         Function {
             name: "upload",
-            params: const { &[
-                param("src", Kind::Text, "The file, from the plan's directory."),
-                param("dst", Kind::Text, "Where it goes."),
-            ] },
+            params: const {
+                &[
+                    param("src", Kind::Text, "The file, from the plan's directory."),
+                    param("dst", Kind::Text, "Where it goes."),
+                ]
+            },
             optional: &[],
             options: PUT,
             closure: None,
@@ -38,10 +60,12 @@ pub(super) fn functions() -> Vec<Function> {
         },
         Function {
             name: "write_file",
-            params: const { &[
-                param("path", Kind::Text, "Where it goes."),
-                param("text", Kind::Text, "Its content."),
-            ] },
+            params: const {
+                &[
+                    param("path", Kind::Text, "Where it goes."),
+                    param("text", Kind::Text, "Its content."),
+                ]
+            },
             optional: &[],
             options: PUT,
             closure: None,
@@ -58,7 +82,9 @@ fn upload(args: &Args) -> Result<Dynamic, Halt> {
     // is refused by whoever puts it.
     let json = vec![serde_json::Value::from(args.need("src"))];
     let digest = args.fiber.read("digest", json, args.place.clone(), |_| {
-        files::sha256(&source).map(serde_json::Value::from).map_err(Failure::new)
+        files::sha256(&source)
+            .map(serde_json::Value::from)
+            .map_err(Failure::new)
     })?;
     let file = PutFile {
         path: args.path("dst").to_string_lossy().into_owned(),
@@ -68,7 +94,12 @@ fn upload(args: &Args) -> Result<Dynamic, Halt> {
         mode: args.mode("mode"),
         owner: args.text("owner"),
     };
-    put(args, "upload", file, format!("upload {} to {}", args.need("src"), args.need("dst")))
+    put(
+        args,
+        "upload",
+        file,
+        format!("upload {} to {}", args.need("src"), args.need("dst")),
+    )
 }
 
 fn write_file(args: &Args) -> Result<Dynamic, Halt> {
@@ -81,7 +112,12 @@ fn write_file(args: &Args) -> Result<Dynamic, Halt> {
         mode: args.mode("mode"),
         owner: args.text("owner"),
     };
-    put(args, "write_file", file, format!("write {}", args.need("path")))
+    put(
+        args,
+        "write_file",
+        file,
+        format!("write {}", args.need("path")),
+    )
 }
 
 fn put(args: &Args, function: &str, file: PutFile, title: String) -> Result<Dynamic, Halt> {
@@ -95,7 +131,9 @@ fn put(args: &Args, function: &str, file: PutFile, title: String) -> Result<Dyna
     step.back_out = Some(back_out);
     // Putting a file that is in place already changes nothing.
     step.idempotent = true;
-    let output = args.fiber.perform(function, Call::Step(Box::new(step)), args.place.clone())?;
+    let output = args
+        .fiber
+        .perform(function, Call::Step(Box::new(step)), args.place.clone())?;
     let changed = output.get("stdout").and_then(|s| s.as_str()) != Some("unchanged\n");
     Ok(from_json(&changed.into()))
 }

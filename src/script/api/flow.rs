@@ -13,13 +13,25 @@ use crate::words::call::{BackOut, Call, Undo};
 use super::commands::{BACK_OUT_TIMEOUT_MS, title_of};
 
 const STEP: &[Param] = &[
-    param("timeout", Kind::Duration, "How long the group may take as a whole."),
-    param("retries", Kind::Count, "How often it is tried again; what an attempt did is undone first."),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long the group may take as a whole.",
+    ),
+    param(
+        "retries",
+        Kind::Count,
+        "How often it is tried again; what an attempt did is undone first.",
+    ),
 ];
 
 const BACK_OUT: &[Param] = &[
     param("title", Kind::Text, "What reports call it."),
-    param("timeout", Kind::Duration, "How long it may take; 5m without it."),
+    param(
+        "timeout",
+        Kind::Duration,
+        "How long it may take; 5m without it.",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
@@ -65,8 +77,20 @@ pub(super) fn functions() -> Vec<Function> {
             "Disarms every back-out that is armed: from here on there is no way back.",
             point_of_no_return,
         ),
-        simple("info", text, When::Any, "Says something in every report.", info),
-        simple("warn", text, When::Any, "Says something loudly in every report.", warn),
+        simple(
+            "info",
+            text,
+            When::Any,
+            "Says something in every report.",
+            info,
+        ),
+        simple(
+            "warn",
+            text,
+            When::Any,
+            "Says something loudly in every report.",
+            warn,
+        ),
         simple(
             "abort",
             reason,
@@ -78,7 +102,9 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn step(args: &Args) -> Result<Dynamic, Halt> {
-    let Some(pointer) = args.last_closure() else { return Ok(Dynamic::UNIT) };
+    let Some(pointer) = args.last_closure() else {
+        return Ok(Dynamic::UNIT);
+    };
     let place = || args.place.clone();
     let call = Call::StepBegin {
         title: args.need("title"),
@@ -86,7 +112,10 @@ fn step(args: &Args) -> Result<Dynamic, Halt> {
         retries: args.count("retries").unwrap_or(0),
     };
     let begin = args.fiber.perform("step", call, place())?;
-    let begin = begin.as_u64().and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+    let begin = begin
+        .as_u64()
+        .and_then(|n| u32::try_from(n).ok())
+        .unwrap_or(0);
     loop {
         let result = closure::call(pointer, args.context, None);
         if args.fiber.is_stopped() {
@@ -111,22 +140,32 @@ fn back_out(args: &Args) -> Result<Dynamic, Halt> {
             let title = title.unwrap_or_else(|| title_of(&command));
             (Undo::Command(command), title, None)
         }
-        None if args.is_unit("undo") => {
-            (Undo::Nothing, title.unwrap_or_else(|| "nothing to undo".into()), None)
-        }
+        None if args.is_unit("undo") => (
+            Undo::Nothing,
+            title.unwrap_or_else(|| "nothing to undo".into()),
+            None,
+        ),
         None => {
             let title = title.unwrap_or_else(|| format!("back-out armed at {}", args.place));
             (Undo::Closure, title, args.closure("undo"))
         }
     };
-    let call = Call::BackOut(BackOut { undo, title, timeout_ms });
-    args.fiber.perform_with("back_out", call, args.place.clone(), closure)?;
+    let call = Call::BackOut(BackOut {
+        undo,
+        title,
+        timeout_ms,
+    });
+    args.fiber
+        .perform_with("back_out", call, args.place.clone(), closure)?;
     Ok(Dynamic::UNIT)
 }
 
 fn point_of_no_return(args: &Args) -> Result<Dynamic, Halt> {
-    let call = Call::PointOfNoReturn { reason: args.need("reason") };
-    args.fiber.perform("point_of_no_return", call, args.place.clone())?;
+    let call = Call::PointOfNoReturn {
+        reason: args.need("reason"),
+    };
+    args.fiber
+        .perform("point_of_no_return", call, args.place.clone())?;
     Ok(Dynamic::UNIT)
 }
 
@@ -139,13 +178,18 @@ fn warn(args: &Args) -> Result<Dynamic, Halt> {
 }
 
 fn note(args: &Args, function: &str, warning: bool) -> Result<Dynamic, Halt> {
-    let call = Call::Note { warning, text: args.need("text") };
+    let call = Call::Note {
+        warning,
+        text: args.need("text"),
+    };
     args.fiber.perform(function, call, args.place.clone())?;
     Ok(Dynamic::UNIT)
 }
 
 fn abort(args: &Args) -> Result<Dynamic, Halt> {
-    let call = Call::Abort { reason: args.need("reason") };
+    let call = Call::Abort {
+        reason: args.need("reason"),
+    };
     args.fiber.perform("abort", call, args.place.clone())?;
     Err(Halt::Stop)
 }

@@ -10,20 +10,56 @@ use crate::words::header::Header;
 use crate::words::window::Window;
 
 const FIELDS: &[Param] = &[
-    param("name", Kind::Text, "What is deployed. Without it, the name of the plan's file."),
+    param(
+        "name",
+        Kind::Text,
+        "What is deployed. Without it, the name of the plan's file.",
+    ),
     param("version", Kind::Text, "In which version."),
-    param("environment", Kind::Text, "Where. Runs of one environment exclude each other."),
-    param("why", Kind::Text, "Why it is released: a fix, a new function, a change's number."),
+    param(
+        "environment",
+        Kind::Text,
+        "Where. Runs of one environment exclude each other.",
+    ),
+    param(
+        "why",
+        Kind::Text,
+        "Why it is released: a fix, a new function, a change's number.",
+    ),
     param("features", Kind::TextList, "What is new for users."),
     param("users", Kind::Text, "Who uses it."),
-    param("training", Kind::Text, "Who needs training, and how they got it."),
+    param(
+        "training",
+        Kind::Text,
+        "Who needs training, and how they got it.",
+    ),
     param("owner", Kind::Text, "Who answers for the plan."),
-    param("support", Kind::Text, "Who or what helps afterwards: a runbook, a number to call."),
+    param(
+        "support",
+        Kind::Text,
+        "Who or what helps afterwards: a runbook, a number to call.",
+    ),
     param("window", Kind::Window, "When it may be released."),
-    param("expected", Kind::Duration, "How long the release is expected to take."),
-    param("deadline", Kind::Duration, "How long it may take, its back-out included."),
-    param("back_out_within", Kind::Duration, "The time reserved for the back-out; 5m without it."),
-    param("approvals", Kind::TextList, "Approvals that must be given before the release begins."),
+    param(
+        "expected",
+        Kind::Duration,
+        "How long the release is expected to take.",
+    ),
+    param(
+        "deadline",
+        Kind::Duration,
+        "How long it may take, its back-out included.",
+    ),
+    param(
+        "back_out_within",
+        Kind::Duration,
+        "The time reserved for the back-out; 5m without it.",
+    ),
+    param(
+        "approvals",
+        Kind::TextList,
+        "Approvals that must be given before the release begins.",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
@@ -40,7 +76,9 @@ pub(super) fn functions() -> Vec<Function> {
 }
 
 fn plan(args: &Args) -> Result<Dynamic, Halt> {
-    let window = args.text("window").and_then(|text| Window::parse(&text).ok());
+    let window = args
+        .text("window")
+        .and_then(|text| Window::parse(&text).ok());
     let header = Header {
         name: args.need("name"),
         version: args.need("version"),
@@ -60,7 +98,8 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
     if let Some(problem) = problem(&header) {
         return Err(Halt::Throw(crate::words::call::Failure::new(problem)));
     }
-    args.fiber.perform("plan", Call::Plan { header }, args.place.clone())?;
+    args.fiber
+        .perform("plan", Call::Plan { header }, args.place.clone())?;
     Ok(Dynamic::UNIT)
 }
 

@@ -62,11 +62,15 @@ pub fn register(
     engine.register_fn("local", || TargetName("local".into()));
     engine.register_fn("trimmed", |text: &str| text.trim().to_owned());
     engine.register_fn("lines", |text: &str| -> rhai::Array {
-        text.lines().map(|line| Dynamic::from(line.to_owned())).collect()
+        text.lines()
+            .map(|line| Dynamic::from(line.to_owned()))
+            .collect()
     });
     let root: Arc<Path> = root.into();
     for index in 0..functions.len() {
-        let Some(function) = functions.get(index) else { continue };
+        let Some(function) = functions.get(index) else {
+            continue;
+        };
         let (least, most) = function.arity();
         // One more: the target, when it is called as a method.
         for arity in least..=most + 1 {

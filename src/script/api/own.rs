@@ -15,9 +15,21 @@ use super::commands::step_of;
 
 const ACTS: &[Param] = &[
     param("title", Kind::Text, "What reports call the step."),
-    param("retries", Kind::Count, "How often it is tried again after a failure."),
-    param("retry_delay", Kind::Duration, "The time between two tries; 1s without it."),
-    param("idempotent", Kind::Bool, "May it be run again when nobody saw how it ended?"),
+    param(
+        "retries",
+        Kind::Count,
+        "How often it is tried again after a failure.",
+    ),
+    param(
+        "retry_delay",
+        Kind::Duration,
+        "The time between two tries; 1s without it.",
+    ),
+    param(
+        "idempotent",
+        Kind::Bool,
+        "May it be run again when nobody saw how it ended?",
+    ),
 ];
 
 /// A function of the embedding program. Names live as long as the process: such functions are
@@ -30,8 +42,10 @@ pub fn function(
     doc: &str,
     call: Box<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>,
 ) -> Function {
-    let params: Vec<Param> =
-        params.iter().map(|name| param(leak(name), Kind::Any, "A value.")).collect();
+    let params: Vec<Param> = params
+        .iter()
+        .map(|name| param(leak(name), Kind::Any, "A value."))
+        .collect();
     Function {
         name: leak(name),
         params: Box::leak(params.into_boxed_slice()),
@@ -59,10 +73,20 @@ pub(super) fn call(args: &Args, own: &OwnFunction) -> Result<Dynamic, Halt> {
         return Ok(from_json(&value));
     }
     json.truncate(args.function.params.len());
-    let deed = Deed::Own { name: name.to_owned(), args: json };
+    let deed = Deed::Own {
+        name: name.to_owned(),
+        args: json,
+    };
     let title = args.text("title").unwrap_or_else(|| name.to_owned());
     let step = step_of(args, deed, title);
-    let output = args.fiber.perform(name, Call::Step(Box::new(step)), args.place.clone())?;
-    let text = output.get("stdout").and_then(Value::as_str).unwrap_or("null");
-    Ok(from_json(&serde_json::from_str(text).unwrap_or(Value::Null)))
+    let output = args
+        .fiber
+        .perform(name, Call::Step(Box::new(step)), args.place.clone())?;
+    let text = output
+        .get("stdout")
+        .and_then(Value::as_str)
+        .unwrap_or("null");
+    Ok(from_json(
+        &serde_json::from_str(text).unwrap_or(Value::Null),
+    ))
 }

@@ -9,8 +9,11 @@ use crate::supervisor::fiber::Halt;
 use crate::words::call::Call;
 use crate::words::window::Window;
 
-const APPROVAL: &[Param] =
-    &[param("timeout", Kind::Duration, "After which the call throws; it waits for ever without it.")];
+const APPROVAL: &[Param] = &[param(
+    "timeout",
+    Kind::Duration,
+    "After which the call throws; it waits for ever without it.",
+)];
 
 pub(super) fn functions() -> Vec<Function> {
     let duration = const { &[param("duration", Kind::Duration, "How long.")] };
@@ -18,7 +21,13 @@ pub(super) fn functions() -> Vec<Function> {
         Function {
             name: "wait_for_window",
             params: &[],
-            optional: const { &[param("spec", Kind::Window, "The window; the header's without it.")] },
+            optional: const {
+                &[param(
+                    "spec",
+                    Kind::Window,
+                    "The window; the header's without it.",
+                )]
+            },
             options: &[],
             closure: None,
             when: When::Review,
@@ -62,25 +71,40 @@ pub(super) fn functions() -> Vec<Function> {
 
 fn wait_for_window(args: &Args) -> Result<Dynamic, Halt> {
     let window = args.text("spec").and_then(|text| Window::parse(&text).ok());
-    let call = Call::WaitForWindow { window: window.map(|w| w.normalised()) };
-    let closes = args.fiber.perform("wait_for_window", call, args.place.clone())?;
-    Ok(closes.as_i64().map_or(Dynamic::UNIT, |ms| (ms / 1000).into()))
+    let call = Call::WaitForWindow {
+        window: window.map(|w| w.normalised()),
+    };
+    let closes = args
+        .fiber
+        .perform("wait_for_window", call, args.place.clone())?;
+    Ok(closes
+        .as_i64()
+        .map_or(Dynamic::UNIT, |ms| (ms / 1000).into()))
 }
 
 fn wait_for_approval(args: &Args) -> Result<Dynamic, Halt> {
-    let call = Call::WaitForApproval { name: args.need("name"), timeout_ms: args.ms("timeout") };
-    let answer = args.fiber.perform("wait_for_approval", call, args.place.clone())?;
+    let call = Call::WaitForApproval {
+        name: args.need("name"),
+        timeout_ms: args.ms("timeout"),
+    };
+    let answer = args
+        .fiber
+        .perform("wait_for_approval", call, args.place.clone())?;
     Ok(from_json(&answer))
 }
 
 fn soak(args: &Args) -> Result<Dynamic, Halt> {
-    let call = Call::Soak { ms: args.ms("duration").unwrap_or(0) };
+    let call = Call::Soak {
+        ms: args.ms("duration").unwrap_or(0),
+    };
     args.fiber.perform("soak", call, args.place.clone())?;
     Ok(Dynamic::UNIT)
 }
 
 fn sleep(args: &Args) -> Result<Dynamic, Halt> {
-    let call = Call::Sleep { ms: args.ms("duration").unwrap_or(0) };
+    let call = Call::Sleep {
+        ms: args.ms("duration").unwrap_or(0),
+    };
     args.fiber.perform("sleep", call, args.place.clone())?;
     Ok(Dynamic::UNIT)
 }

@@ -11,17 +11,45 @@ use crate::words::call::{Call, Watch};
 use crate::words::event::Verdict;
 
 const WATCH: &[Param] = &[
-    param("every", Kind::Duration, "The time between two samples; 10s without it."),
-    param("failures", Kind::Count, "Bad samples in a row that trip it; 3 without it."),
-    param("grace", Kind::Duration, "Time after its start during which bad samples do not count."),
-    param("timeout", Kind::Duration, "After which a sample is an error; 10s without it."),
-    param("no_data", Kind::OneOf(&["fail", "ignore"]), "What a sample `()` counts as; fail without it."),
+    param(
+        "every",
+        Kind::Duration,
+        "The time between two samples; 10s without it.",
+    ),
+    param(
+        "failures",
+        Kind::Count,
+        "Bad samples in a row that trip it; 3 without it.",
+    ),
+    param(
+        "grace",
+        Kind::Duration,
+        "Time after its start during which bad samples do not count.",
+    ),
+    param(
+        "timeout",
+        Kind::Duration,
+        "After which a sample is an error; 10s without it.",
+    ),
+    param(
+        "no_data",
+        Kind::OneOf(&["fail", "ignore"]),
+        "What a sample `()` counts as; fail without it.",
+    ),
     param("observe", Kind::Bool, "Only report; never trip."),
 ];
 
 const VERIFY: &[Param] = &[
-    param("within", Kind::Duration, "In which it must turn true; 1m without it."),
-    param("every", Kind::Duration, "The time between two tries; 1s without it."),
+    param(
+        "within",
+        Kind::Duration,
+        "In which it must turn true; 1m without it.",
+    ),
+    param(
+        "every",
+        Kind::Duration,
+        "The time between two tries; 1s without it.",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
@@ -32,7 +60,11 @@ pub(super) fn functions() -> Vec<Function> {
             params: name,
             optional: &[],
             options: WATCH,
-            closure: Some(param("closure", Kind::Closure, "Is all well? It only reads.")),
+            closure: Some(param(
+                "closure",
+                Kind::Closure,
+                "Is all well? It only reads.",
+            )),
             when: When::Any,
             doc: "Samples the closure beside the script from now on, and stops the run when too \
                   many samples in a row are bad. A closure that throws is a bad sample.",
@@ -62,8 +94,11 @@ fn watch(args: &Args) -> Result<Dynamic, Halt> {
         no_data_is_bad: args.text("no_data").as_deref() != Some("ignore"),
         observe: args.bool("observe").unwrap_or(false),
     };
-    let kept = args.last_closure().map(|p| Closure::keep(args.context, p.clone()));
-    args.fiber.perform_with("watch", Call::Watch(watch), args.place.clone(), kept)?;
+    let kept = args
+        .last_closure()
+        .map(|p| Closure::keep(args.context, p.clone()));
+    args.fiber
+        .perform_with("watch", Call::Watch(watch), args.place.clone(), kept)?;
     Ok(Dynamic::UNIT)
 }
 
@@ -74,10 +109,11 @@ fn verify(args: &Args) -> Result<Dynamic, Halt> {
         every_ms: args.ms("every").unwrap_or(1_000).max(10),
     };
     let pointer = args.last_closure().cloned().map(closure::snapshot_pointer);
-    args.fiber.verify(call, args.place.clone(), || match &pointer {
-        Some(pointer) => verdict(closure::call(pointer, args.context, None)),
-        None => Verdict::NoData,
-    })?;
+    args.fiber
+        .verify(call, args.place.clone(), || match &pointer {
+            Some(pointer) => verdict(closure::call(pointer, args.context, None)),
+            None => Verdict::NoData,
+        })?;
     Ok(true.into())
 }
 
@@ -88,9 +124,9 @@ pub(crate) fn verdict(result: Result<Dynamic, Box<EvalAltResult>>) -> Verdict {
         Ok(value) => match value.as_bool() {
             Ok(true) => Verdict::Pass,
             Ok(false) => Verdict::Fail,
-            Err(other) => {
-                Verdict::Error(format!("the closure returned {other}, not true, false or ()"))
-            }
+            Err(other) => Verdict::Error(format!(
+                "the closure returned {other}, not true, false or ()"
+            )),
         },
         Err(error) => Verdict::Error(error::one_line(&error)),
     }

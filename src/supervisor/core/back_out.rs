@@ -11,9 +11,14 @@ use super::{Action, Core, Ended, Try};
 impl Core {
     /// Starts the youngest back-out that is armed, of those at `from` and after.
     pub(super) fn start_back_out(&mut self, from: usize) {
-        let youngest = self.armed.iter().skip(from).rfind(|a| a.status == ArmedStatus::Armed);
+        let youngest = self
+            .armed
+            .iter()
+            .skip(from)
+            .rfind(|a| a.status == ArmedStatus::Armed);
         let Some(armed) = youngest else { return };
-        let (id, back_out, attempt) = (armed.id.clone(), armed.back_out.clone(), armed.attempts + 1);
+        let (id, back_out, attempt) =
+            (armed.id.clone(), armed.back_out.clone(), armed.attempts + 1);
         let step_outcome = if armed.own {
             self.steps.get(&id).and_then(|step| step.outcome)
         } else {
@@ -27,7 +32,13 @@ impl Core {
             step_outcome,
             attempt,
         });
-        self.run_back_out(id, limit_ms, step_outcome, attempt, back_out.undo == Undo::Closure);
+        self.run_back_out(
+            id,
+            limit_ms,
+            step_outcome,
+            attempt,
+            back_out.undo == Undo::Closure,
+        );
     }
 
     fn run_back_out(
@@ -42,12 +53,22 @@ impl Core {
             self.back_out_until = Some(self.now.boot_ms.saturating_add_unsigned(limit_ms));
             self.closure = Some(id.clone());
         }
-        let key = Try { id, attempt, backs_out: true };
-        self.act(Action::BackOut { key, limit_ms, step_outcome });
+        let key = Try {
+            id,
+            attempt,
+            backs_out: true,
+        };
+        self.act(Action::BackOut {
+            key,
+            limit_ms,
+            step_outcome,
+        });
     }
 
     pub(super) fn on_back_out_ended(&mut self, key: &Try, ended: Ended) {
-        let Some(armed) = self.armed_mut(&key.id) else { return };
+        let Some(armed) = self.armed_mut(&key.id) else {
+            return;
+        };
         if armed.status != ArmedStatus::Running || armed.attempts != key.attempt {
             return;
         }
@@ -58,12 +79,21 @@ impl Core {
                 let detail = match outcome {
                     Outcome::Succeeded => String::new(),
                     Outcome::Failed | Outcome::CutOff | Outcome::Unknown => {
-                        format!("its back-out `{title}` {}", end_words(&end, LimitBy::Timeout, &[0]))
+                        format!(
+                            "its back-out `{title}` {}",
+                            end_words(&end, LimitBy::Timeout, &[0])
+                        )
                     }
                 };
                 let id = key.id.clone();
                 let end = Some(end);
-                self.record(Event::BackOutEnded { id, title, outcome, end, detail });
+                self.record(Event::BackOutEnded {
+                    id,
+                    title,
+                    outcome,
+                    end,
+                    detail,
+                });
             }
             Ended::Void(reason) if key.attempt < 3 => {
                 // It never acted: start it again.
@@ -77,7 +107,13 @@ impl Core {
                 let detail = format!("its back-out `{title}` could not be started: {reason}");
                 let outcome = Outcome::Failed;
                 let id = key.id.clone();
-                self.record(Event::BackOutEnded { id, title, outcome, end: None, detail });
+                self.record(Event::BackOutEnded {
+                    id,
+                    title,
+                    outcome,
+                    end: None,
+                    detail,
+                });
             }
         }
     }
@@ -91,18 +127,31 @@ impl Core {
         let fiber = id.back_out_fiber();
         self.waiting.retain(|other, _| other.fiber != fiber);
         self.retry_at.retain(|other, _| other.fiber != fiber);
-        let Some(armed) = self.armed_mut(id) else { return };
+        let Some(armed) = self.armed_mut(id) else {
+            return;
+        };
         let title = armed.back_out.title.clone();
         let (outcome, detail) = match error {
             None => (Outcome::Succeeded, String::new()),
-            Some(error) => (Outcome::Failed, format!("its back-out `{title}` failed: {error}")),
+            Some(error) => (
+                Outcome::Failed,
+                format!("its back-out `{title}` failed: {error}"),
+            ),
         };
-        self.record(Event::BackOutEnded { id: id.clone(), title, outcome, end: None, detail });
+        self.record(Event::BackOutEnded {
+            id: id.clone(),
+            title,
+            outcome,
+            end: None,
+            detail,
+        });
     }
 
     /// Ends a back-out's closure whose time is over.
     pub(super) fn end_late_closure(&mut self) {
-        let over = self.back_out_until.is_some_and(|until| until <= self.now.boot_ms);
+        let over = self
+            .back_out_until
+            .is_some_and(|until| until <= self.now.boot_ms);
         if let Some(id) = self.closure.clone().filter(|_| over) {
             self.back_out_until = Some(i64::MIN);
             self.act(Action::EndClosure { id: id.clone() });
@@ -122,12 +171,12 @@ impl Core {
 
     /// Goes on with the closure of a back-out that another process had begun.
     pub fn resume_closures(&mut self) {
-        let running = self.armed.iter().find(|a| {
-            a.status == ArmedStatus::Running && a.back_out.undo == Undo::Closure
-        });
+        let running = self
+            .armed
+            .iter()
+            .find(|a| a.status == ArmedStatus::Running && a.back_out.undo == Undo::Closure);
         let Some(armed) = running else { return };
-        let (id, attempt, limit_ms) =
-            (armed.id.clone(), armed.attempts, armed.back_out.timeout_ms);
+        let (id, attempt, limit_ms) = (armed.id.clone(), armed.attempts, armed.back_out.timeout_ms);
         let outcome = self.steps.get(&id).and_then(|step| step.outcome);
         self.run_back_out(id, limit_ms, outcome, attempt, true);
     }

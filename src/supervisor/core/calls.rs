@@ -21,7 +21,13 @@ impl Core {
             return self.called(id, call, place, Answer::Throw(Failure::new(refusal)));
         }
         if needs_gate(&call) && !self.gate_open {
-            self.waiting.insert(id, Waiting::Gate { call: Box::new(call), place });
+            self.waiting.insert(
+                id,
+                Waiting::Gate {
+                    call: Box::new(call),
+                    place,
+                },
+            );
             return self.approach_gate();
         }
         self.perform(id, call, place);
@@ -51,17 +57,34 @@ impl Core {
                 let reason = reason.clone();
                 self.called(id, call, place, null());
                 let ids = self.armed_ids();
-                self.record(Event::Disarmed { ids, reason, no_return: true });
+                self.record(Event::Disarmed {
+                    ids,
+                    reason,
+                    no_return: true,
+                });
             }
-            Call::Verify { ref name, within_ms, every_ms } => {
+            Call::Verify {
+                ref name,
+                within_ms,
+                every_ms,
+            } => {
                 let name = name.clone();
                 self.begin(&id, &call, &place);
                 if self.phase == Phase::Release {
-                    self.record(Event::Phase { phase: Phase::Verify });
+                    self.record(Event::Phase {
+                        phase: Phase::Verify,
+                    });
                 }
                 let until = self.now.boot_ms.saturating_add_unsigned(within_ms);
                 let last = Verdict::NoData;
-                let verify = Waiting::Verify { name, within_ms, every_ms, until, next: None, last };
+                let verify = Waiting::Verify {
+                    name,
+                    within_ms,
+                    every_ms,
+                    until,
+                    next: None,
+                    last,
+                };
                 self.waiting.insert(id.clone(), verify);
                 self.act(Action::Try { id });
             }
@@ -72,9 +95,13 @@ impl Core {
                 self.waiting.insert(id, Waiting::Until(until));
             }
             Call::Sleep { ms } => {
-                let since = self.began.get(&id).map_or(self.now.boot_ms, |(since, _)| *since);
+                let since = self
+                    .began
+                    .get(&id)
+                    .map_or(self.now.boot_ms, |(since, _)| *since);
                 self.begin(&id, &call, &place);
-                self.waiting.insert(id, Waiting::Until(since.saturating_add_unsigned(ms)));
+                self.waiting
+                    .insert(id, Waiting::Until(since.saturating_add_unsigned(ms)));
             }
             Call::WaitForWindow { .. } => {
                 let closes = self.closes_ms.map_or(Value::Null, |ms| json!(ms));
@@ -85,9 +112,15 @@ impl Core {
                     self.called(id, call, place, answer);
                 }
             }
-            Call::WaitForApproval { ref name, timeout_ms } => {
+            Call::WaitForApproval {
+                ref name,
+                timeout_ms,
+            } => {
                 let name = name.clone();
-                let since = self.began.get(&id).map_or(self.now.boot_ms, |(since, _)| *since);
+                let since = self
+                    .began
+                    .get(&id)
+                    .map_or(self.now.boot_ms, |(since, _)| *since);
                 self.begin(&id, &call, &place);
                 if self.approved.contains(&name) {
                     return self.ended(&id, Answer::Value(Value::Bool(true)));
@@ -123,12 +156,20 @@ impl Core {
             return self.called_taking(id, call, place, answer, took_ms);
         };
         let ok = answer == Answer::Value(Value::Bool(true));
-        self.record(Event::Finding { id: id.clone(), name: name.clone(), ok, detail: detail.clone() });
+        self.record(Event::Finding {
+            id: id.clone(),
+            name: name.clone(),
+            ok,
+            detail: detail.clone(),
+        });
         let answer = if ok || !self.acted {
             Answer::Value(Value::Bool(ok))
         } else {
             let gap = if detail.is_empty() { "" } else { ": " };
-            Answer::Throw(Failure::of(FailureKind::Check, format!("check failed: {name}{gap}{detail}")))
+            Answer::Throw(Failure::of(
+                FailureKind::Check,
+                format!("check failed: {name}{gap}{detail}"),
+            ))
         };
         self.called_taking(id, call, place, answer, took_ms);
     }
@@ -140,8 +181,14 @@ impl Core {
     }
 
     pub(super) fn on_tried(&mut self, id: &CallId, verdict: Verdict) {
-        let Some(Waiting::Verify { name, within_ms, every_ms, until, next, last }) =
-            self.waiting.get_mut(id)
+        let Some(Waiting::Verify {
+            name,
+            within_ms,
+            every_ms,
+            until,
+            next,
+            last,
+        }) = self.waiting.get_mut(id)
         else {
             return self.answer(id, Answer::Stop);
         };
@@ -149,9 +196,20 @@ impl Core {
         let passed = verdict == Verdict::Pass;
         let over = boot_ms >= *until;
         *last = verdict.clone();
-        *next = Some(boot_ms.saturating_add_unsigned(*every_ms).min((*until).max(boot_ms)));
-        let text = format!("`{name}` did not turn true within {}: {}", show(*within_ms), last.words());
-        self.record(Event::Tried { id: id.clone(), verdict });
+        *next = Some(
+            boot_ms
+                .saturating_add_unsigned(*every_ms)
+                .min((*until).max(boot_ms)),
+        );
+        let text = format!(
+            "`{name}` did not turn true within {}: {}",
+            show(*within_ms),
+            last.words()
+        );
+        self.record(Event::Tried {
+            id: id.clone(),
+            verdict,
+        });
         if passed {
             self.ended(id, Answer::Value(Value::Bool(true)));
         } else if over {
@@ -163,7 +221,11 @@ impl Core {
         if self.approved.contains(name) {
             return;
         }
-        self.record(Event::Approved { name: name.to_owned(), by, comment });
+        self.record(Event::Approved {
+            name: name.to_owned(),
+            by,
+            comment,
+        });
         let waiting: Vec<CallId> = self
             .waiting
             .iter()
@@ -180,7 +242,9 @@ impl Core {
 
     pub(super) fn ask_approval(&mut self, name: &str) {
         if !self.asked.contains(name) {
-            self.record(Event::ApprovalAsked { name: name.to_owned() });
+            self.record(Event::ApprovalAsked {
+                name: name.to_owned(),
+            });
         }
     }
 
@@ -196,7 +260,10 @@ impl Core {
                     *next = None;
                     look.push(id.clone());
                 }
-                Waiting::Approval { name, until: Some(until) } if *until <= boot_ms => {
+                Waiting::Approval {
+                    name,
+                    until: Some(until),
+                } if *until <= boot_ms => {
                     let text = format!("nobody approved `{name}` in time");
                     done.push((id.clone(), Answer::Throw(Failure::new(text))));
                 }
@@ -226,12 +293,19 @@ impl Core {
 
     fn begin(&mut self, id: &CallId, call: &Call, place: &Place) {
         if !self.began.contains_key(id) {
-            self.record(Event::CallBegan { id: id.clone(), call: call.clone(), place: place.clone() });
+            self.record(Event::CallBegan {
+                id: id.clone(),
+                call: call.clone(),
+                place: place.clone(),
+            });
         }
     }
 
     pub(super) fn ended(&mut self, id: &CallId, answer: Answer) {
-        self.record(Event::CallEnded { id: id.clone(), answer: answer.clone() });
+        self.record(Event::CallEnded {
+            id: id.clone(),
+            answer: answer.clone(),
+        });
         self.answer(id, answer);
     }
 
@@ -239,8 +313,21 @@ impl Core {
         self.called_taking(id, call, place, answer, 0);
     }
 
-    fn called_taking(&mut self, id: CallId, call: Call, place: Place, answer: Answer, took_ms: u64) {
-        self.record(Event::Called { id: id.clone(), call, place, answer: answer.clone(), took_ms });
+    fn called_taking(
+        &mut self,
+        id: CallId,
+        call: Call,
+        place: Place,
+        answer: Answer,
+        took_ms: u64,
+    ) {
+        self.record(Event::Called {
+            id: id.clone(),
+            call,
+            place,
+            answer: answer.clone(),
+            took_ms,
+        });
         self.answer(&id, answer);
     }
 
@@ -255,7 +342,8 @@ impl Core {
     }
 
     fn back_out_time_left(&self) -> bool {
-        self.back_out_until.is_none_or(|until| until > self.now.boot_ms)
+        self.back_out_until
+            .is_none_or(|until| until > self.now.boot_ms)
     }
 
     /// Why a call may not be made where it stands.
@@ -267,7 +355,9 @@ impl Core {
                     Some("a step of a back-out can't have a back-out of its own".to_owned())
                 }
                 Call::Step(_) | Call::Sleep { .. } | Call::Note { .. } => None,
-                _ => Some("a back-out may only read, run steps, sleep and say something".to_owned()),
+                _ => {
+                    Some("a back-out may only read, run steps, sleep and say something".to_owned())
+                }
             };
         }
         match call {

@@ -26,11 +26,18 @@ impl Core {
                 return;
             }
             if self.phase == Phase::Review {
-                self.record(Event::Phase { phase: Phase::Waiting });
+                self.record(Event::Phase {
+                    phase: Phase::Waiting,
+                });
             }
             let now = self.now.boot_ms;
             let until = now.saturating_add_unsigned(self.settings.lock_wait_ms);
-            self.gate = Gate::Lock { until, next: now, asked: false, told: false };
+            self.gate = Gate::Lock {
+                until,
+                next: now,
+                asked: false,
+                told: false,
+            };
         }
         self.ask_lock();
         if self.lock_taken && matches!(self.gate, Gate::Lock { .. }) {
@@ -59,7 +66,9 @@ impl Core {
     fn ask_lock(&mut self) {
         let boot_ms = self.now.boot_ms;
         let environment = self.header.environment.clone();
-        let Gate::Lock { next, asked, .. } = &mut self.gate else { return };
+        let Gate::Lock { next, asked, .. } = &mut self.gate else {
+            return;
+        };
         if !self.lock_taken && !*asked && *next <= boot_ms {
             *asked = true;
             self.act(Action::TakeLock { environment });
@@ -68,7 +77,13 @@ impl Core {
 
     pub(super) fn on_lock(&mut self, answer: Result<(), String>) {
         let boot_ms = self.now.boot_ms;
-        let Gate::Lock { until, next, asked, told } = &mut self.gate else {
+        let Gate::Lock {
+            until,
+            next,
+            asked,
+            told,
+        } = &mut self.gate
+        else {
             // The run stopped while it waited for the answer.
             if answer.is_ok() {
                 let environment = self.header.environment.clone();
@@ -110,10 +125,17 @@ impl Core {
     }
 
     fn look_at_window(&mut self) {
-        let Gate::Window { awaited } = self.gate else { return };
-        let Some(spec) = self.window.clone() else { return self.open_gate() };
+        let Gate::Window { awaited } = self.gate else {
+            return;
+        };
+        let Some(spec) = self.window.clone() else {
+            return self.open_gate();
+        };
         if let Some(reason) = self.settings.override_window.clone() {
-            self.record(Event::WindowOverridden { window: spec, reason });
+            self.record(Event::WindowOverridden {
+                window: spec,
+                reason,
+            });
             return self.open_gate();
         }
         let window = match Window::parse(&spec) {
@@ -129,17 +151,28 @@ impl Core {
             return self.stop(StopCause::Refused, reason, None, String::new());
         };
         if opens_ms <= self.now.wall_ms {
-            self.record(Event::WindowOpen { window: spec, closes_ms });
+            self.record(Event::WindowOpen {
+                window: spec,
+                closes_ms,
+            });
             self.open_gate();
         } else if awaited != Some(opens_ms) {
-            self.gate = Gate::Window { awaited: Some(opens_ms) };
-            self.record(Event::WindowAwaited { window: spec, opens_ms, closes_ms });
+            self.gate = Gate::Window {
+                awaited: Some(opens_ms),
+            };
+            self.record(Event::WindowAwaited {
+                window: spec,
+                opens_ms,
+                closes_ms,
+            });
         }
     }
 
     fn open_gate(&mut self) {
         self.record(Event::GateOpened);
-        self.record(Event::Phase { phase: Phase::Release });
+        self.record(Event::Phase {
+            phase: Phase::Release,
+        });
         let waiting: Vec<CallId> = self
             .waiting
             .iter()
@@ -147,7 +180,9 @@ impl Core {
             .map(|(id, _)| id.clone())
             .collect();
         for id in waiting {
-            let Some(Waiting::Gate { call, place }) = self.waiting.remove(&id) else { continue };
+            let Some(Waiting::Gate { call, place }) = self.waiting.remove(&id) else {
+                continue;
+            };
             self.perform_after_gate(id, *call, place);
         }
     }
@@ -171,10 +206,16 @@ impl Core {
     /// The next instant, on the boot clock, at which the gate wants to be looked at.
     pub(super) fn next_gate_wake(&self) -> Option<i64> {
         match self.gate {
-            Gate::Lock { next, asked: false, .. } => Some(next),
-            Gate::Window { awaited: Some(opens_ms) } => {
-                Some(self.now.boot_ms.saturating_add(opens_ms.saturating_sub(self.now.wall_ms)))
-            }
+            Gate::Lock {
+                next, asked: false, ..
+            } => Some(next),
+            Gate::Window {
+                awaited: Some(opens_ms),
+            } => Some(
+                self.now
+                    .boot_ms
+                    .saturating_add(opens_ms.saturating_sub(self.now.wall_ms)),
+            ),
             Gate::Lock { asked: true, .. }
             | Gate::Window { awaited: None }
             | Gate::Closed

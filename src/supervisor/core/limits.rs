@@ -11,7 +11,9 @@ impl Core {
     /// the last two less the time reserved for the back-out. Milliseconds; 0 when it is over.
     pub(super) fn limit(&self, id: &CallId, timeout_ms: u64) -> (u64, LimitBy) {
         if id.is_in_back_out() {
-            let left = self.back_out_until.map_or(u64::MAX, |until| self.until(until));
+            let left = self
+                .back_out_until
+                .map_or(u64::MAX, |until| self.until(until));
             return if left < timeout_ms {
                 (left, LimitBy::BackOut)
             } else {
@@ -48,7 +50,11 @@ impl Core {
     pub(super) fn window_left(&self) -> Option<u64> {
         let closes = self.closes_ms.filter(|_| self.gate_open)?;
         let left = closes.saturating_sub(self.now.wall_ms);
-        Some(u64::try_from(left).unwrap_or(0).saturating_sub(self.header.reserved_ms()))
+        Some(
+            u64::try_from(left)
+                .unwrap_or(0)
+                .saturating_sub(self.header.reserved_ms()),
+        )
     }
 
     /// Stops the run if its deadline has come or its window closes; says whether it did.

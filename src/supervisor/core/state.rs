@@ -122,13 +122,25 @@ pub(super) enum Waiting {
     /// A sleep or soak, until an instant on the boot clock.
     Until(i64),
     /// A verify: until when, and when to look next; `None` while the script looks.
-    Verify { name: String, within_ms: u64, every_ms: u64, until: i64, next: Option<i64>, last: Verdict },
+    Verify {
+        name: String,
+        within_ms: u64,
+        every_ms: u64,
+        until: i64,
+        next: Option<i64>,
+        last: Verdict,
+    },
     /// Somebody's approval, and until when.
     Approval { name: String, until: Option<i64> },
     /// The gate: the call is made once it is open.
     Gate { call: Box<Call>, place: Place },
     /// The end of a group, until what its attempt armed is undone.
-    Unwind { begin: u32, armed_before: usize, call: Box<Call>, place: Place },
+    Unwind {
+        begin: u32,
+        armed_before: usize,
+        call: Box<Call>,
+        place: Place,
+    },
 }
 
 /// How far the gate is.
@@ -136,9 +148,16 @@ pub(super) enum Waiting {
 pub(super) enum Gate {
     Closed,
     /// Waiting for the lock: until when, when to ask next, and whether an answer is due.
-    Lock { until: i64, next: i64, asked: bool, told: bool },
+    Lock {
+        until: i64,
+        next: i64,
+        asked: bool,
+        told: bool,
+    },
     Approvals,
-    Window { awaited: Option<i64> },
+    Window {
+        awaited: Option<i64>,
+    },
     Open,
 }
 
@@ -244,7 +263,11 @@ impl Core {
         // Interrupts were meant for the process that is gone.
         core.interrupts = 0;
         core.live = false;
-        core.gate = if core.gate_open { Gate::Open } else { Gate::Closed };
+        core.gate = if core.gate_open {
+            Gate::Open
+        } else {
+            Gate::Closed
+        };
         for watch in core.watches.values_mut() {
             watch.bad = 0;
         }
@@ -266,7 +289,14 @@ impl Core {
         }
         match input {
             Input::Call { id, call, place } => self.on_call(id, call, place),
-            Input::Read { id, call, place, answer, detail, took_ms } => {
+            Input::Read {
+                id,
+                call,
+                place,
+                answer,
+                detail,
+                took_ms,
+            } => {
                 self.on_read(id, call, place, answer, detail, took_ms);
             }
             Input::Diverged { id, place, detail } => self.on_diverged(&id, place, detail),
@@ -274,7 +304,11 @@ impl Core {
             Input::StepEnded { key, ended } => self.on_step_ended(&key, ended),
             Input::ClosureEnded { id, error } => self.on_closure_ended(&id, error),
             Input::Tried { id, verdict } => self.on_tried(&id, verdict),
-            Input::Sampled { id, verdict, took_ms } => self.on_sampled(&id, verdict, took_ms),
+            Input::Sampled {
+                id,
+                verdict,
+                took_ms,
+            } => self.on_sampled(&id, verdict, took_ms),
             Input::ScriptEnded(end) => self.on_script_ended(end),
             Input::Lock(answer) => self.on_lock(answer),
             Input::Approved { name, by, comment } => self.on_approved(&name, by, comment),
@@ -298,7 +332,10 @@ impl Core {
 
     pub(super) fn answer(&mut self, id: &CallId, answer: Answer) {
         self.waiting.remove(id);
-        self.act(Action::Answer { id: id.clone(), answer });
+        self.act(Action::Answer {
+            id: id.clone(),
+            answer,
+        });
     }
 
     /// Where the run stands.
@@ -346,16 +383,24 @@ impl Core {
     /// Tries whose end is not recorded: what a process that comes back must find out.
     #[must_use]
     pub fn in_flight(&self) -> Vec<Try> {
-        let steps = self.steps.iter().filter(|(_, s)| s.in_flight).map(|(id, s)| Try {
-            id: id.clone(),
-            attempt: s.attempt,
-            backs_out: false,
-        });
+        let steps = self
+            .steps
+            .iter()
+            .filter(|(_, s)| s.in_flight)
+            .map(|(id, s)| Try {
+                id: id.clone(),
+                attempt: s.attempt,
+                backs_out: false,
+            });
         let back_outs = self
             .armed
             .iter()
             .filter(|a| a.status == ArmedStatus::Running && a.back_out.undo != Undo::Closure)
-            .map(|a| Try { id: a.id.clone(), attempt: a.attempts, backs_out: true });
+            .map(|a| Try {
+                id: a.id.clone(),
+                attempt: a.attempts,
+                backs_out: true,
+            });
         steps.chain(back_outs).collect()
     }
 
@@ -375,7 +420,10 @@ impl Core {
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
         self.gate == Gate::Approvals
-            || self.waiting.values().any(|w| matches!(w, Waiting::Approval { .. }))
+            || self
+                .waiting
+                .values()
+                .any(|w| matches!(w, Waiting::Approval { .. }))
     }
 
     pub(super) fn armed_mut(&mut self, id: &CallId) -> Option<&mut Armed> {
@@ -390,14 +438,19 @@ impl Core {
                 self.header = header.clone();
             }
             Event::Phase { phase } => self.phase = *phase,
-            Event::Called { id, call, answer, .. } => self.apply_called(id, call, answer),
+            Event::Called {
+                id, call, answer, ..
+            } => self.apply_called(id, call, answer),
             Event::CallBegan { id, call, .. } => {
                 let verify = match call {
                     Call::Verify { name, .. } => Some(name.clone()),
                     _ => None,
                 };
                 self.began.insert(id.clone(), (self.now.boot_ms, verify));
-                if let Call::WaitForWindow { window: Some(window) } = call {
+                if let Call::WaitForWindow {
+                    window: Some(window),
+                } = call
+                {
                     self.window = Some(window.clone());
                 }
             }
@@ -406,7 +459,9 @@ impl Core {
                     self.failed_verifies.push(name);
                 }
             }
-            Event::Finding { name, ok, detail, .. } => self.findings.push(Finding {
+            Event::Finding {
+                name, ok, detail, ..
+            } => self.findings.push(Finding {
                 name: name.clone(),
                 ok: *ok,
                 detail: detail.clone(),
@@ -434,16 +489,29 @@ impl Core {
                 }
             }
             Event::Stopping { cause, reason, .. } => {
-                self.stop = Some(Stop { cause: *cause, reason: reason.clone() });
+                self.stop = Some(Stop {
+                    cause: *cause,
+                    reason: reason.clone(),
+                });
             }
-            Event::Disarmed { ids, reason, no_return } => self.apply_disarmed(ids, reason, *no_return),
+            Event::Disarmed {
+                ids,
+                reason,
+                no_return,
+            } => self.apply_disarmed(ids, reason, *no_return),
             Event::BackOutStarted { id, attempt, .. } => {
                 if let Some(armed) = self.armed_mut(id) {
                     armed.status = ArmedStatus::Running;
                     armed.attempts = *attempt;
                 }
             }
-            Event::BackOutEnded { id, outcome, detail, end, .. } => {
+            Event::BackOutEnded {
+                id,
+                outcome,
+                detail,
+                end,
+                ..
+            } => {
                 if let Some(end) = end {
                     self.survivors.extend(end.survivors.iter().cloned());
                 }
@@ -452,7 +520,10 @@ impl Core {
                     armed.status = if *outcome == Outcome::Succeeded {
                         ArmedStatus::Done
                     } else {
-                        ArmedStatus::Failed { detail: detail.clone(), tail }
+                        ArmedStatus::Failed {
+                            detail: detail.clone(),
+                            tail,
+                        }
                     };
                 }
             }
@@ -494,7 +565,11 @@ impl Core {
                 };
                 self.watches.insert(id.clone(), state);
             }
-            Call::StepBegin { title, timeout_ms, retries } => {
+            Call::StepBegin {
+                title,
+                timeout_ms,
+                retries,
+            } => {
                 let group = Group {
                     begin: id.clone(),
                     title: title.clone(),
@@ -509,7 +584,9 @@ impl Core {
             Call::StepEnd { .. } => {
                 let again = *answer == Answer::Value(true.into());
                 let armed_before = self.armed.len();
-                let Some(groups) = self.groups.get_mut(&id.fiber) else { return };
+                let Some(groups) = self.groups.get_mut(&id.fiber) else {
+                    return;
+                };
                 if again {
                     if let Some(group) = groups.last_mut() {
                         group.attempt += 1;
@@ -536,7 +613,14 @@ impl Core {
 
     fn apply_step(&mut self, event: &Event) {
         match event {
-            Event::StepStarted { id, attempt, step, place, limit_by, .. } => {
+            Event::StepStarted {
+                id,
+                attempt,
+                step,
+                place,
+                limit_by,
+                ..
+            } => {
                 if !id.is_in_back_out() {
                     self.acted = true;
                     self.arm_own(id, step, *attempt);
@@ -555,7 +639,13 @@ impl Core {
                 };
                 self.steps.insert(id.clone(), state);
             }
-            Event::StepEnded { id, outcome, end, again, .. } => {
+            Event::StepEnded {
+                id,
+                outcome,
+                end,
+                again,
+                ..
+            } => {
                 self.survivors.extend(end.survivors.iter().cloned());
                 let never = matches!(end.end, End::NotStarted { .. });
                 if let Some(step) = self.steps.get_mut(id) {

@@ -46,25 +46,49 @@ impl Core {
         let (limit_ms, limit_by) = self.limit(id, step.timeout_ms);
         if limit_ms == 0 {
             let failure = Failure::of(FailureKind::Step, self.over_words(id, limit_by));
-            return self.called(id.clone(), Call::Step(Box::new(step)), place, Answer::Throw(failure));
+            return self.called(
+                id.clone(),
+                Call::Step(Box::new(step)),
+                place,
+                Answer::Throw(failure),
+            );
         }
         if self.phase == Phase::Verify {
-            self.record(Event::Phase { phase: Phase::Release });
+            self.record(Event::Phase {
+                phase: Phase::Release,
+            });
         }
         let step = Box::new(step);
-        self.record(Event::StepStarted { id: id.clone(), attempt, step, place, limit_ms, limit_by });
-        let key = Try { id: id.clone(), attempt, backs_out: false };
+        self.record(Event::StepStarted {
+            id: id.clone(),
+            attempt,
+            step,
+            place,
+            limit_ms,
+            limit_by,
+        });
+        let key = Try {
+            id: id.clone(),
+            attempt,
+            backs_out: false,
+        };
         self.act(Action::StartStep { key, limit_ms });
     }
 
     fn over_words(&self, id: &CallId, by: LimitBy) -> String {
-        let group = self.groups.get(&id.fiber).into_iter().flatten().find(|g| {
-            g.ends_boot_ms.is_some_and(|ends| ends <= self.now.boot_ms)
-        });
+        let group = self
+            .groups
+            .get(&id.fiber)
+            .into_iter()
+            .flatten()
+            .find(|g| g.ends_boot_ms.is_some_and(|ends| ends <= self.now.boot_ms));
         match (by, group) {
             (LimitBy::Group, Some(group)) => {
                 let time = show(group.timeout_ms.unwrap_or(0));
-                format!("not started: the {time} of the step `{}` are over", group.title)
+                format!(
+                    "not started: the {time} of the step `{}` are over",
+                    group.title
+                )
             }
             (LimitBy::BackOut, _) => "not started: the time of the back-out is over".to_owned(),
             _ => "not started: no time is left".to_owned(),
@@ -72,7 +96,9 @@ impl Core {
     }
 
     pub(super) fn on_step_ended(&mut self, key: &Try, ended: Ended) {
-        let Some(state) = self.steps.get(&key.id) else { return };
+        let Some(state) = self.steps.get(&key.id) else {
+            return;
+        };
         if !state.in_flight || state.attempt != key.attempt {
             return;
         }
@@ -101,7 +127,10 @@ impl Core {
             return self.answer(&key.id, Answer::Stop);
         }
         if again {
-            let at = self.now.boot_ms.saturating_add_unsigned(step.retry_delay_ms);
+            let at = self
+                .now
+                .boot_ms
+                .saturating_add_unsigned(step.retry_delay_ms);
             self.retry_at.insert(key.id.clone(), at);
             return;
         }
@@ -120,7 +149,11 @@ impl Core {
     }
 
     fn on_step_void(&mut self, key: &Try, step: &Step, place: Place, reason: String) {
-        self.record(Event::StepVoid { id: key.id.clone(), attempt: key.attempt, reason: reason.clone() });
+        self.record(Event::StepVoid {
+            id: key.id.clone(),
+            attempt: key.attempt,
+            reason: reason.clone(),
+        });
         let voids = self.steps.get(&key.id).map_or(0, |s| s.voids);
         if !self.waiting.contains_key(&key.id) {
             return;
@@ -172,7 +205,9 @@ impl Core {
     }
 
     fn stop_for_unknown(&mut self, id: &CallId) {
-        let Some(state) = self.steps.get(id) else { return };
+        let Some(state) = self.steps.get(id) else {
+            return;
+        };
         let (title, place) = (state.step.title.clone(), state.place.clone());
         if id.is_in_back_out() {
             let text = format!("nobody saw how `{title}` ended");
@@ -185,18 +220,32 @@ impl Core {
 
     fn stop_for_survivors(&mut self, title: &str, place: &Place) {
         let pids: Vec<String> = self.survivors.iter().map(|p| p.pid.to_string()).collect();
-        let reason = format!("`{title}` could not be ended: pid {} lives on", pids.join(", "));
-        self.stop(StopCause::FailedStep, reason, Some(place.clone()), String::new());
+        let reason = format!(
+            "`{title}` could not be ended: pid {} lives on",
+            pids.join(", ")
+        );
+        self.stop(
+            StopCause::FailedStep,
+            reason,
+            Some(place.clone()),
+            String::new(),
+        );
     }
 
     /// Retries whose time has come.
     pub(super) fn retry_due(&mut self) {
         let boot_ms = self.now.boot_ms;
-        let due: Vec<CallId> =
-            self.retry_at.iter().filter(|(_, at)| **at <= boot_ms).map(|(id, _)| id.clone()).collect();
+        let due: Vec<CallId> = self
+            .retry_at
+            .iter()
+            .filter(|(_, at)| **at <= boot_ms)
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in due {
             self.retry_at.remove(&id);
-            let Some(state) = self.steps.get(&id) else { continue };
+            let Some(state) = self.steps.get(&id) else {
+                continue;
+            };
             let (step, place, attempt) = (state.step.clone(), state.place.clone(), state.attempt);
             self.start_step(&id, step, place, attempt + 1);
         }
@@ -214,13 +263,22 @@ impl Core {
         let Some(group) = group.filter(|g| g.begin.number == begin || g.attempt > 1) else {
             return self.called(id, call, place, Answer::Value(Value::Bool(false)));
         };
-        let time_left = group.ends_boot_ms.is_none_or(|ends| ends > self.now.boot_ms);
+        let time_left = group
+            .ends_boot_ms
+            .is_none_or(|ends| ends > self.now.boot_ms);
         if !failed || group.attempt > group.retries || !time_left {
             return self.called(id, call, place, Answer::Value(Value::Bool(false)));
         }
         let armed_before = group.armed_before;
-        self.waiting
-            .insert(id, Waiting::Unwind { begin, armed_before, call: Box::new(call), place });
+        self.waiting.insert(
+            id,
+            Waiting::Unwind {
+                begin,
+                armed_before,
+                call: Box::new(call),
+                place,
+            },
+        );
     }
 
     /// Goes on undoing what a failed attempt of a group has armed, so that the next attempt begins
@@ -230,7 +288,9 @@ impl Core {
             Waiting::Unwind { armed_before, .. } => Some((id.clone(), *armed_before)),
             _ => None,
         });
-        let Some((id, armed_before)) = unwinding else { return };
+        let Some((id, armed_before)) = unwinding else {
+            return;
+        };
         if self.stop.is_some() {
             return self.answer(&id, Answer::Stop);
         }
@@ -238,7 +298,10 @@ impl Core {
         if armed.iter().any(|a| a.status == ArmedStatus::Running) {
             return;
         }
-        if armed.iter().any(|a| matches!(a.status, ArmedStatus::Failed { .. })) {
+        if armed
+            .iter()
+            .any(|a| matches!(a.status, ArmedStatus::Failed { .. }))
+        {
             let reason = "what a failed attempt had done could not be undone".to_owned();
             self.stop(StopCause::FailedStep, reason, None, String::new());
             return;
@@ -246,7 +309,9 @@ impl Core {
         if armed.iter().any(|a| a.status == ArmedStatus::Armed) {
             return self.start_back_out(armed_before);
         }
-        let Some(Waiting::Unwind { call, place, .. }) = self.waiting.remove(&id) else { return };
+        let Some(Waiting::Unwind { call, place, .. }) = self.waiting.remove(&id) else {
+            return;
+        };
         self.called(id, *call, place, Answer::Value(Value::Bool(true)));
     }
 }

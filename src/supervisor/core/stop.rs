@@ -24,8 +24,16 @@ impl Core {
         if self.stop.as_ref().is_some_and(|stop| stop.cause >= cause) {
             return;
         }
-        self.stop = Some(Stop { cause, reason: reason.clone() });
-        self.record(Event::Stopping { cause, reason, place, detail });
+        self.stop = Some(Stop {
+            cause,
+            reason: reason.clone(),
+        });
+        self.record(Event::Stopping {
+            cause,
+            reason,
+            place,
+            detail,
+        });
         if !first {
             return;
         }
@@ -53,7 +61,8 @@ impl Core {
         for id in waiting {
             self.answer(&id, Answer::Stop);
         }
-        self.waiting.retain(|_, w| !matches!(w, Waiting::Verify { .. }));
+        self.waiting
+            .retain(|_, w| !matches!(w, Waiting::Verify { .. }));
     }
 
     /// Ends the steps in flight, except those of a back-out.
@@ -72,16 +81,26 @@ impl Core {
             return;
         }
         let count = self.interrupts + 1;
-        self.record(Event::Interrupted { signal: signal.clone(), count });
+        self.record(Event::Interrupted {
+            signal: signal.clone(),
+            count,
+        });
         match count {
-            1 => self.stop(StopCause::Operator, format!("{signal} received"), None, String::new()),
+            1 => self.stop(
+                StopCause::Operator,
+                format!("{signal} received"),
+                None,
+                String::new(),
+            ),
             2 => {
                 let reason = format!("{signal} received for the second time");
                 self.stop(StopCause::SecondInterrupt, reason, None, String::new());
                 self.end_steps(true);
             }
             _ => {
-                self.record(Event::Left { reason: format!("{signal} received {count} times") });
+                self.record(Event::Left {
+                    reason: format!("{signal} received {count} times"),
+                });
                 self.left = true;
                 self.act(Action::StopScript);
                 self.act(Action::Finish);
@@ -125,7 +144,12 @@ impl Core {
                     self.stop(StopCause::ScriptError, reason, None, String::new());
                 }
             }
-            ScriptEnd::Error { cause, reason, place, detail } => {
+            ScriptEnd::Error {
+                cause,
+                reason,
+                place,
+                detail,
+            } => {
                 self.stop(cause, reason, place, detail);
             }
         }
@@ -156,7 +180,9 @@ impl Core {
             if self.stop.is_some() {
                 self.go_on_backing_out();
             } else {
-                self.record(Event::Phase { phase: Phase::Released });
+                self.record(Event::Phase {
+                    phase: Phase::Released,
+                });
                 self.finish(RunOutcome::Released);
             }
         }
@@ -171,13 +197,18 @@ impl Core {
             return self.finish(RunOutcome::Refused);
         }
         if self.phase != Phase::BackingOut {
-            self.record(Event::Phase { phase: Phase::BackingOut });
+            self.record(Event::Phase {
+                phase: Phase::BackingOut,
+            });
         }
         if self.armed.iter().any(|a| a.status == ArmedStatus::Armed) {
             return self.start_back_out(0);
         }
         let failed = self.armed.iter().any(|a| {
-            matches!(a.status, ArmedStatus::Failed { .. } | ArmedStatus::GivenUp | ArmedStatus::Running)
+            matches!(
+                a.status,
+                ArmedStatus::Failed { .. } | ArmedStatus::GivenUp | ArmedStatus::Running
+            )
         });
         if failed || self.journal_gone || !self.no_return.is_empty() {
             self.finish(RunOutcome::Stuck);
@@ -188,20 +219,29 @@ impl Core {
 
     fn finish(&mut self, outcome: RunOutcome) {
         if outcome != RunOutcome::Released {
-            self.record(Event::Phase { phase: outcome.phase() });
+            self.record(Event::Phase {
+                phase: outcome.phase(),
+            });
         }
         let backed_out = matches!(outcome, RunOutcome::BackedOut | RunOutcome::Stuck);
         let end = RunEnd {
             outcome,
             cause: self.stop.as_ref().map(|stop| stop.cause),
-            reason: self.stop.as_ref().map(|stop| stop.reason.clone()).unwrap_or_default(),
+            reason: self
+                .stop
+                .as_ref()
+                .map(|stop| stop.reason.clone())
+                .unwrap_or_default(),
             still_changed: match outcome {
                 RunOutcome::Stuck => self.still_changed(),
                 RunOutcome::Released | RunOutcome::Refused | RunOutcome::BackedOut => Vec::new(),
             },
             survivors: self.survivors.clone(),
             without_back_out: if backed_out {
-                self.without_back_out.iter().map(|(_, title)| title.clone()).collect()
+                self.without_back_out
+                    .iter()
+                    .map(|(_, title)| title.clone())
+                    .collect()
             } else {
                 Vec::new()
             },
@@ -217,11 +257,18 @@ impl Core {
             .filter_map(|armed| {
                 let (why, tail) = match &armed.status {
                     ArmedStatus::Failed { detail, tail } => (detail.clone(), tail.clone()),
-                    ArmedStatus::Armed => ("its back-out was not started".to_owned(), String::new()),
-                    ArmedStatus::Running => ("its back-out has not ended".to_owned(), String::new()),
+                    ArmedStatus::Armed => {
+                        ("its back-out was not started".to_owned(), String::new())
+                    }
+                    ArmedStatus::Running => {
+                        ("its back-out has not ended".to_owned(), String::new())
+                    }
                     ArmedStatus::GivenUp => {
                         let reason = self.no_return.last().cloned().unwrap_or_default();
-                        (format!("it lies before the point of no return: {reason}"), String::new())
+                        (
+                            format!("it lies before the point of no return: {reason}"),
+                            String::new(),
+                        )
                     }
                     ArmedStatus::Done | ArmedStatus::Void => return None,
                 };
@@ -257,10 +304,17 @@ impl Core {
         let gate = self.next_gate_wake().filter(|_| self.stop.is_none());
         let retry = self.retry_at.values().copied().min();
         let closure = self.back_out_until.filter(|_| self.closure.is_some());
-        [deadline, gate, retry, closure, self.next_call_wake(), self.next_sample()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            deadline,
+            gate,
+            retry,
+            closure,
+            self.next_call_wake(),
+            self.next_sample(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     pub(super) fn armed_ids(&self) -> Vec<CallId> {

@@ -38,7 +38,10 @@ impl Core {
                 state.sampling = Some(boot_ms);
                 let every = state.watch.every_ms.max(1);
                 state.next_boot_ms = boot_ms.saturating_add_unsigned(every);
-                due.push(Action::Sample { id: id.clone(), timeout_ms: state.watch.timeout_ms });
+                due.push(Action::Sample {
+                    id: id.clone(),
+                    timeout_ms: state.watch.timeout_ms,
+                });
             }
         }
         for action in due {
@@ -49,7 +52,9 @@ impl Core {
     pub(super) fn on_sampled(&mut self, id: &CallId, verdict: Verdict, took_ms: u64) {
         let watching = self.watching();
         let boot_ms = self.now.boot_ms;
-        let Some(state) = self.watches.get_mut(id) else { return };
+        let Some(state) = self.watches.get_mut(id) else {
+            return;
+        };
         state.sampling = None;
         if !watching {
             return;
@@ -69,10 +74,23 @@ impl Core {
         };
         let words = verdict.words().to_owned();
         let name = watch.name.clone();
-        self.record(Event::Sampled { id: id.clone(), name, verdict, bad, took_ms });
+        self.record(Event::Sampled {
+            id: id.clone(),
+            name,
+            verdict,
+            bad,
+            took_ms,
+        });
         if bad >= watch.failures.max(1) && !watch.observe {
-            let times = if bad == 1 { "sample" } else { "samples in a row" };
-            let reason = format!("watch `{}` tripped: {bad} bad {times}, last: {words}", watch.name);
+            let times = if bad == 1 {
+                "sample"
+            } else {
+                "samples in a row"
+            };
+            let reason = format!(
+                "watch `{}` tripped: {bad} bad {times}, last: {words}",
+                watch.name
+            );
             self.stop(StopCause::TrippedWatch, reason, None, String::new());
         }
     }

@@ -27,8 +27,8 @@ use super::core::{Action, Core, Ended, Input, Try};
 use super::fiber::{Message, Reply, Shared};
 
 pub use record::{Approval, Book, NewRunFacts};
-pub use steps::run_part;
 use steps::StepInFlight;
+pub use steps::run_part;
 
 /// The longest sleep: windows and suspended machines are looked at again after it.
 const NAP: Duration = Duration::from_secs(1);
@@ -179,7 +179,9 @@ impl<S: Scripts> Driver<S> {
     fn on_signal(&mut self, name: &'static str) {
         let input = match name {
             "SIGHUP" => Input::HangUp,
-            name => Input::Interrupt { signal: name.to_owned() },
+            name => Input::Interrupt {
+                signal: name.to_owned(),
+            },
         };
         self.take(input);
     }
@@ -194,13 +196,16 @@ impl<S: Scripts> Driver<S> {
             }
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
-                    Input::Call { id, .. } | Input::Read { id, .. } | Input::Diverged { id, .. } => {
-                        id.clone()
-                    }
+                    Input::Call { id, .. }
+                    | Input::Read { id, .. }
+                    | Input::Diverged { id, .. } => id.clone(),
                     _ => return,
                 };
                 let raw = raw.map(|raw| *raw).or_else(|| match &*input {
-                    Input::Call { call: call @ Call::Step(_), .. } => Some(call.clone()),
+                    Input::Call {
+                        call: call @ Call::Step(_),
+                        ..
+                    } => Some(call.clone()),
                     _ => None,
                 });
                 if let Some(raw) = raw {
@@ -209,10 +214,19 @@ impl<S: Scripts> Driver<S> {
                 self.replies.insert(id, reply);
                 self.take(*input);
             }
-            Message::Sampled { id, token, verdict, took_ms } => {
+            Message::Sampled {
+                id,
+                token,
+                verdict,
+                took_ms,
+            } => {
                 if self.samples.get(&id).is_some_and(|s| s.token == token) {
                     self.samples.remove(&id);
-                    self.take(Input::Sampled { id, verdict, took_ms });
+                    self.take(Input::Sampled {
+                        id,
+                        verdict,
+                        took_ms,
+                    });
                 }
             }
         }
@@ -227,20 +241,37 @@ impl<S: Scripts> Driver<S> {
         });
         let sample = self.samples.values().map(|s| s.until).min();
         let flush = self.book.has_pending().then(|| now + FLUSH_AFTER);
-        let approvals = self.core.awaits_approval().then_some(self.look_for_approvals);
-        [core, sample, flush, approvals].into_iter().flatten().min().unwrap_or(now + NAP)
+        let approvals = self
+            .core
+            .awaits_approval()
+            .then_some(self.look_for_approvals);
+        [core, sample, flush, approvals]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or(now + NAP)
     }
 
     fn on_wake(&mut self) {
         let now = Instant::now();
-        let late: Vec<CallId> =
-            self.samples.iter().filter(|(_, s)| s.until <= now).map(|(id, _)| id.clone()).collect();
+        let late: Vec<CallId> = self
+            .samples
+            .iter()
+            .filter(|(_, s)| s.until <= now)
+            .map(|(id, _)| id.clone())
+            .collect();
         for id in late {
-            let Some(sample) = self.samples.remove(&id) else { continue };
+            let Some(sample) = self.samples.remove(&id) else {
+                continue;
+            };
             self.scripts.give_up_sample(&id);
             let time = crate::words::duration::show(Duration::from_millis(sample.timeout_ms));
             let verdict = Verdict::Error(format!("it took longer than {time}"));
-            self.take(Input::Sampled { id, verdict, took_ms: sample.timeout_ms });
+            self.take(Input::Sampled {
+                id,
+                verdict,
+                took_ms: sample.timeout_ms,
+            });
         }
         if self.core.awaits_approval() && self.look_for_approvals <= now {
             self.look_for_approvals = now + APPROVALS_EVERY;
@@ -278,9 +309,12 @@ impl<S: Scripts> Driver<S> {
     }
 
     fn write(&mut self, events: &mut Vec<Event>) -> bool {
-        let masked = events.drain(..).map(|event| self.shared.secrets.masked(&event).unwrap_or(event));
+        let masked = events
+            .drain(..)
+            .map(|event| self.shared.secrets.masked(&event).unwrap_or(event));
         let header = self.core.header().clone();
-        self.book.write(masked.collect(), self.setup.clock.now().wall_ms, &header)
+        self.book
+            .write(masked.collect(), self.setup.clock.now().wall_ms, &header)
     }
 
     /// A write failed. Space that was kept for this is freed and the write is tried again; either
@@ -295,13 +329,19 @@ impl<S: Scripts> Driver<S> {
             match action {
                 Action::StartStep { key, .. } if !key.id.is_in_back_out() => {
                     let reason = "the journal could not be written".to_owned();
-                    later.push(Input::StepEnded { key, ended: Ended::Void(reason) });
+                    later.push(Input::StepEnded {
+                        key,
+                        ended: Ended::Void(reason),
+                    });
                 }
                 Action::Record(event) => {
                     let _ = self.write(&mut vec![event]);
                 }
                 Action::Answer { id, .. } if !id.is_in_back_out() => {
-                    self.perform(Action::Answer { id, answer: Answer::Stop });
+                    self.perform(Action::Answer {
+                        id,
+                        answer: Answer::Stop,
+                    });
                 }
                 effect => self.perform(effect),
             }
@@ -317,7 +357,11 @@ impl<S: Scripts> Driver<S> {
             Action::Record(_) => {}
             Action::StartStep { key, limit_ms } => self.start_step(key, limit_ms),
             Action::EndStep { key, now } => self.end_step(&key, now),
-            Action::BackOut { key, limit_ms, step_outcome } => {
+            Action::BackOut {
+                key,
+                limit_ms,
+                step_outcome,
+            } => {
                 self.start_back_out(key, limit_ms, step_outcome);
             }
             Action::EndClosure { id } => {
@@ -356,10 +400,22 @@ impl<S: Scripts> Driver<S> {
         self.next_token += 1;
         let token = self.next_token;
         let until = Instant::now() + Duration::from_millis(timeout_ms);
-        self.samples.insert(id.clone(), Sample { token, until, timeout_ms });
+        self.samples.insert(
+            id.clone(),
+            Sample {
+                token,
+                until,
+                timeout_ms,
+            },
+        );
         if let Err(error) = self.scripts.sample(&id, token) {
             let verdict = Verdict::Error(format!("no thread could be started: {error}"));
-            let message = Message::Sampled { id, token, verdict, took_ms: 0 };
+            let message = Message::Sampled {
+                id,
+                token,
+                verdict,
+                took_ms: 0,
+            };
             let _ = self.to_self.send(message);
         }
     }
@@ -367,7 +423,10 @@ impl<S: Scripts> Driver<S> {
     fn take_lock(&mut self, environment: &str) -> Result<(), String> {
         let why = format!("release of {}", self.core.header().release());
         let now_ms = self.now_wall();
-        match self.book.take_lock(environment, &self.setup.holder, &why, now_ms) {
+        match self
+            .book
+            .take_lock(environment, &self.setup.holder, &why, now_ms)
+        {
             Ok(()) => Ok(()),
             Err(LockError::Held(held)) => Err(held.to_string()),
             Err(other) => Err(format!("the lock of {environment} can't be taken: {other}")),
@@ -385,7 +444,11 @@ struct Signals {
 impl Signals {
     fn new(handled: bool) -> std::io::Result<Self> {
         if !handled {
-            return Ok(Self { int: None, term: None, hup: None });
+            return Ok(Self {
+                int: None,
+                term: None,
+                hup: None,
+            });
         }
         Ok(Self {
             int: Some(signal(SignalKind::interrupt())?),

@@ -104,7 +104,12 @@ impl Book {
     fn stamp(&mut self, event: Event, at_ms: i64) {
         let seq = self.next_seq;
         self.next_seq += 1;
-        self.pending.push(Stamped { run: self.run.clone(), seq, at_ms, event });
+        self.pending.push(Stamped {
+            run: self.run.clone(),
+            seq,
+            at_ms,
+            event,
+        });
     }
 
     /// Takes events. When one of them must be durable, all are written before this returns; says
@@ -117,7 +122,11 @@ impl Book {
         for event in events {
             self.stamp(event, at_ms);
         }
-        if urgent { self.commit(Some(header)) } else { true }
+        if urgent {
+            self.commit(Some(header))
+        } else {
+            true
+        }
     }
 
     /// Writes what waits.
@@ -164,7 +173,11 @@ impl Book {
         header: Option<&Header>,
     ) -> Result<(), AppendError> {
         let header = header.cloned().unwrap_or_default();
-        let name = if header.name.is_empty() { facts.name.clone() } else { header.name };
+        let name = if header.name.is_empty() {
+            facts.name.clone()
+        } else {
+            header.name
+        };
         let new = NewRun {
             id: facts.id.clone(),
             plan: name,
@@ -225,8 +238,14 @@ impl Book {
         if self.unborn.is_some() {
             return;
         }
-        let first = self.pending.first().map_or(self.next_seq, |event| event.seq);
-        let there = self.journal.read_from(&self.run, first).map_or(0, |entries| entries.len());
+        let first = self
+            .pending
+            .first()
+            .map_or(self.next_seq, |event| event.seq);
+        let there = self
+            .journal
+            .read_from(&self.run, first)
+            .map_or(0, |entries| entries.len());
         for event in self.pending.drain(..there.min(self.pending.len())) {
             self.report.event(&event);
         }
@@ -243,7 +262,8 @@ impl Book {
         if self.gone {
             return Ok(());
         }
-        self.journal.take_lock(environment, &self.run, holder, why, now_ms)
+        self.journal
+            .take_lock(environment, &self.run, holder, why, now_ms)
     }
 
     /// Gives the lock of an environment back.
@@ -256,14 +276,18 @@ impl Book {
 
     /// Approvals that were given from elsewhere.
     pub(super) fn approvals(&self) -> Vec<(String, Actor, String)> {
-        let Ok(dir) = std::fs::read_dir(self.dir().join("approvals")) else { return Vec::new() };
+        let Ok(dir) = std::fs::read_dir(self.dir().join("approvals")) else {
+            return Vec::new();
+        };
         let mut found = Vec::new();
         for file in dir.flatten() {
             let path = file.path();
             if path.extension().is_none_or(|e| e != "json") {
                 continue;
             }
-            let given = std::fs::read(&path).ok().and_then(|b| serde_json::from_slice(&b).ok());
+            let given = std::fs::read(&path)
+                .ok()
+                .and_then(|b| serde_json::from_slice(&b).ok());
             if let Some(given) = given {
                 let Approval { name, by, comment } = given;
                 found.push((name, by, comment));

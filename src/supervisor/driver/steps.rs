@@ -37,7 +37,10 @@ impl<S: Scripts> Driver<S> {
     pub(super) fn start_step(&mut self, key: Try, limit_ms: u64) {
         let Some(Call::Step(step)) = self.raw.get(&key.id).cloned() else {
             let reason = "what it does is not known any more".to_owned();
-            return self.tell(Input::StepEnded { key, ended: Ended::Void(reason) });
+            return self.tell(Input::StepEnded {
+                key,
+                ended: Ended::Void(reason),
+            });
         };
         if let Deed::Own { name, args } = &step.deed {
             return self.start_own(key, name, args.clone());
@@ -64,7 +67,8 @@ impl<S: Scripts> Driver<S> {
     /// Sends word when the process has ended.
     fn await_end(&mut self, key: Try, dir: StepDir, running: Running) {
         let running = Arc::new(running);
-        self.steps.insert(key.clone(), StepInFlight::Process(running.clone()));
+        self.steps
+            .insert(key.clone(), StepInFlight::Process(running.clone()));
         let (tell, begun_in) = (self.to_self.clone(), self.setup.begun_in.clone());
         tokio::spawn(async move {
             match AsyncFd::with_interest(running.clone(), Interest::READABLE) {
@@ -82,14 +86,18 @@ impl<S: Scripts> Driver<S> {
     fn start_own(&mut self, key: Try, name: &str, args: Vec<serde_json::Value>) {
         let Some(own) = self.scripts.own(name) else {
             let reason = format!("the function `{name}` is not registered");
-            return self.tell(Input::StepEnded { key, ended: Ended::Void(reason) });
+            return self.tell(Input::StepEnded {
+                key,
+                ended: Ended::Void(reason),
+            });
         };
         self.steps.insert(key.clone(), StepInFlight::Own);
         let tell = self.to_self.clone();
         tokio::task::spawn_blocking(move || {
             let since = std::time::Instant::now();
             let call = std::panic::AssertUnwindSafe(|| own(&args));
-            let result = std::panic::catch_unwind(call).unwrap_or_else(|_| Err("it panicked".into()));
+            let result =
+                std::panic::catch_unwind(call).unwrap_or_else(|_| Err("it panicked".into()));
             let mut end = blank_end();
             end.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             match result {
@@ -113,7 +121,12 @@ impl<S: Scripts> Driver<S> {
     }
 
     pub(super) fn end_steps_of(&mut self, fiber: &str) {
-        let keys: Vec<Try> = self.steps.keys().filter(|k| k.id.fiber == fiber).cloned().collect();
+        let keys: Vec<Try> = self
+            .steps
+            .keys()
+            .filter(|k| k.id.fiber == fiber)
+            .cloned()
+            .collect();
         for key in keys {
             self.end_step(&key, false);
         }
@@ -145,7 +158,8 @@ impl<S: Scripts> Driver<S> {
             }
             Undo::Command(command) => {
                 if armed.is_none() && command.to_string().contains("***") {
-                    return self.refuse_back_out(key, "its command holds a secret that is not known");
+                    return self
+                        .refuse_back_out(key, "its command holds a secret that is not known");
                 }
                 let spec = self.back_out_spec(&key, command.argv(), None, limit_ms, outcome);
                 self.start(key, &spec);
@@ -168,8 +182,13 @@ impl<S: Scripts> Driver<S> {
 
     fn refuse_back_out(&self, key: Try, why: &str) {
         let mut end = blank_end();
-        end.end = End::NotStarted { error: why.to_owned() };
-        self.tell(Input::StepEnded { key, ended: Ended::Seen(Box::new(end)) });
+        end.end = End::NotStarted {
+            error: why.to_owned(),
+        };
+        self.tell(Input::StepEnded {
+            key,
+            ended: Ended::Seen(Box::new(end)),
+        });
     }
 
     fn put_path(&self, key: &Try) -> Option<String> {
@@ -182,8 +201,17 @@ impl<S: Scripts> Driver<S> {
     /// The directories of all tries of the step that a back-out undoes, oldest first.
     fn step_dirs(&self, key: &Try) -> Vec<PathBuf> {
         let last = self.core.attempts_of(&key.id);
-        let name = |attempt| Try { id: key.id.clone(), attempt, backs_out: false }.directory();
-        (1..=last).map(|attempt| self.book.dir().join(name(attempt))).collect()
+        let name = |attempt| {
+            Try {
+                id: key.id.clone(),
+                attempt,
+                backs_out: false,
+            }
+            .directory()
+        };
+        (1..=last)
+            .map(|attempt| self.book.dir().join(name(attempt)))
+            .collect()
     }
 
     fn spec(&self, key: &Try, step: &Step, limit_ms: u64) -> StepSpec {
@@ -193,11 +221,17 @@ impl<S: Scripts> Driver<S> {
             Deed::Command(command) => (command.argv(), step.stdin.clone()),
             Deed::PutFile(file) => {
                 let dir = self.book.dir().join(key.directory());
-                let first = Try { attempt: 1, ..key.clone() };
+                let first = Try {
+                    attempt: 1,
+                    ..key.clone()
+                };
                 let keep = self.book.dir().join(first.directory());
                 let _ = std::fs::create_dir_all(&keep);
                 let stdin = json!({ "file": file, "dir": dir, "keep": keep }).to_string();
-                (vec![THIS_PROGRAM.to_owned(), PUT_FILE.to_owned()], Some(stdin))
+                (
+                    vec![THIS_PROGRAM.to_owned(), PUT_FILE.to_owned()],
+                    Some(stdin),
+                )
             }
             Deed::Own { .. } => (Command::Argv(Vec::new()).argv(), None),
         };
@@ -283,10 +317,15 @@ impl<S: Scripts> Driver<S> {
             match dir.find(&self.setup.begun_in) {
                 Ok(Found::Running(running)) => self.await_end(key, dir, running),
                 found => {
-                    let own = self.core.step_of(&key.id).is_some_and(|step| {
-                        matches!(step.deed, Deed::Own { .. })
-                    });
-                    let ended = if own && !key.backs_out { unseen() } else { told(found) };
+                    let own = self
+                        .core
+                        .step_of(&key.id)
+                        .is_some_and(|step| matches!(step.deed, Deed::Own { .. }));
+                    let ended = if own && !key.backs_out {
+                        unseen()
+                    } else {
+                        told(found)
+                    };
                     self.take(Input::StepEnded { key, ended });
                 }
             }
@@ -361,8 +400,9 @@ pub fn run_part(name: &str) -> Option<i32> {
             files::put(&task.file, &task.keep)
                 .map(|changed| if changed { "changed\n" } else { "unchanged\n" }.to_owned())
         }),
-        RESTORE_FILE => read_stdin()
-            .and_then(|task: RestoreTask| files::restore(&task.path, &task.dirs)),
+        RESTORE_FILE => {
+            read_stdin().and_then(|task: RestoreTask| files::restore(&task.path, &task.dirs))
+        }
         _ => return None,
     };
     use std::io::Write as _;
