@@ -23,7 +23,7 @@
 //! ```
 
 pub mod cli;
-mod journal;
+pub mod journal;
 pub mod report;
 mod runner;
 pub mod script;

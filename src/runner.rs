@@ -17,10 +17,10 @@ use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
 use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, Settings};
-use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup, run_part};
+use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
-use crate::target::{facts, step_supervisor};
+use crate::target::{facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
@@ -32,7 +32,7 @@ use crate::words::outcome::RunOutcome;
 #[must_use]
 pub fn dispatch() -> Option<i32> {
     let args: Vec<OsString> = std::env::args_os().skip(1).collect();
-    step_supervisor::dispatch(&args).or_else(|| run_part(args.first()?.to_str()?))
+    step_supervisor::dispatch(&args).or_else(|| files::dispatch(args.first()?.to_str()?))
 }
 
 /// Why a run could not be started or taken up again. Nothing was done then.

@@ -110,6 +110,7 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     });
     // A try before this one may have kept the former file: that one counts.
     if !dir.join(FORMER).exists() {
+        fs::create_dir_all(dir).map_err(|e| wrong("can't keep the former", &e))?;
         keep(path, facts.as_ref(), dir).map_err(|e| wrong("can't keep the former", &e))?;
     }
     if same {
@@ -313,4 +314,57 @@ fn ids(owner: &str) -> Result<(u32, u32), String> {
         }
     };
     Ok((uid, gid))
+}
+
+/// This program, as a step calls it.
+pub const THIS_PROGRAM: &str = "/proc/self/exe";
+/// The argument that makes this program put a file in place.
+pub const PUT: &str = "__put-file";
+/// The argument that makes this program put a former file back.
+pub const RESTORE: &str = "__restore-file";
+
+/// What [`PUT`] reads on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PutTask {
+    /// The file.
+    pub file: PutFile,
+    /// The directory that keeps the former one: that of the step's first try.
+    pub keep: PathBuf,
+}
+
+/// What [`RESTORE`] reads on its standard input.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct RestoreTask {
+    /// The file that was put.
+    pub path: PathBuf,
+    /// The directories of the step's tries, oldest first.
+    pub dirs: Vec<PathBuf>,
+}
+
+/// Puts a file in place or back, if `name` says so, and returns the status to exit with.
+#[must_use]
+pub fn dispatch(name: &str) -> Option<i32> {
+    let result = match name {
+        PUT => read_task().and_then(|task: PutTask| {
+            let changed = put(&task.file, &task.keep)?;
+            Ok(if changed { "changed\n" } else { "unchanged\n" }.to_owned())
+        }),
+        RESTORE => read_task().and_then(|task: RestoreTask| restore(&task.path, &task.dirs)),
+        _ => return None,
+    };
+    // The step supervisor reads both; when it is gone there is nobody to tell.
+    match result {
+        Ok(text) => {
+            let _ = io::stdout().write_all(text.as_bytes());
+            Some(0)
+        }
+        Err(problem) => {
+            let _ = writeln!(io::stderr(), "{problem}");
+            Some(1)
+        }
+    }
+}
+
+fn read_task<T: serde::de::DeserializeOwned>() -> Result<T, String> {
+    serde_json::from_reader(io::stdin().lock()).map_err(|e| format!("bad task: {e}"))
 }

@@ -28,7 +28,6 @@ use super::fiber::{Message, Reply, Shared};
 
 pub use record::{Approval, Book, NewRunFacts};
 use steps::StepInFlight;
-pub use steps::run_part;
 
 /// The longest sleep: windows and suspended machines are looked at again after it.
 const NAP: Duration = Duration::from_secs(1);

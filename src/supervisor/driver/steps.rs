@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde_json::json;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::supervisor::fiber::Message;
 use crate::target::environment;
-use crate::target::files;
+use crate::target::files::{self, PutTask, RestoreTask};
 use crate::target::local::{Ending, Found, Lost, Running, StepDir};
 use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
@@ -71,7 +70,12 @@ impl<S: Scripts> Driver<S> {
             .insert(key.clone(), StepInFlight::Process(running.clone()));
         let (tell, begun_in) = (self.to_self.clone(), self.setup.begun_in.clone());
         tokio::spawn(async move {
-            match AsyncFd::with_interest(running.clone(), Interest::READABLE) {
+            #[expect(
+                deprecated,
+                reason = "the descriptor lives and stays the same in its Arc"
+            )]
+            let fd = AsyncFd::with_interest(running.clone(), Interest::READABLE);
+            match fd {
                 Ok(fd) => drop(fd.readable().await),
                 Err(_) => {
                     let running = running.clone();
@@ -168,8 +172,12 @@ impl<S: Scripts> Driver<S> {
                 let Some(path) = self.put_path(&key) else {
                     return self.refuse_back_out(key, "the file it puts back is not known");
                 };
-                let stdin = json!({ "path": path, "dirs": self.step_dirs(&key) }).to_string();
-                let argv = vec![THIS_PROGRAM.to_owned(), RESTORE_FILE.to_owned()];
+                let task = RestoreTask {
+                    path: path.into(),
+                    dirs: self.step_dirs(&key),
+                };
+                let stdin = json_text(&task);
+                let argv = vec![files::THIS_PROGRAM.to_owned(), files::RESTORE.to_owned()];
                 let spec = self.back_out_spec(&key, argv, Some(stdin), limit_ms, outcome);
                 self.start(key, &spec);
             }
@@ -220,16 +228,17 @@ impl<S: Scripts> Driver<S> {
         let (argv, stdin) = match &step.deed {
             Deed::Command(command) => (command.argv(), step.stdin.clone()),
             Deed::PutFile(file) => {
-                let dir = self.book.dir().join(key.directory());
                 let first = Try {
                     attempt: 1,
                     ..key.clone()
                 };
                 let keep = self.book.dir().join(first.directory());
-                let _ = std::fs::create_dir_all(&keep);
-                let stdin = json!({ "file": file, "dir": dir, "keep": keep }).to_string();
+                let stdin = json_text(&PutTask {
+                    file: file.clone(),
+                    keep,
+                });
                 (
-                    vec![THIS_PROGRAM.to_owned(), PUT_FILE.to_owned()],
+                    vec![files::THIS_PROGRAM.to_owned(), files::PUT.to_owned()],
                     Some(stdin),
                 )
             }
@@ -333,12 +342,6 @@ impl<S: Scripts> Driver<S> {
     }
 }
 
-/// Names of the parts of this program that run as a step.
-pub const PUT_FILE: &str = "__put-file";
-/// See [`PUT_FILE`].
-pub const RESTORE_FILE: &str = "__restore-file";
-const THIS_PROGRAM: &str = "/proc/self/exe";
-
 fn ended(dir: &StepDir, begun_in: &str, running: Option<&Running>) -> Ended {
     match (dir.find(begun_in), running.and_then(Running::refusal)) {
         (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
@@ -390,46 +393,4 @@ fn blank_end() -> StepEnd {
         killed: Vec::new(),
         survivors: Vec::new(),
     }
-}
-
-/// Runs one of the parts of this program that run as a step; returns the exit status.
-#[must_use]
-pub fn run_part(name: &str) -> Option<i32> {
-    let result = match name {
-        PUT_FILE => read_stdin().and_then(|task: PutTask| {
-            files::put(&task.file, &task.keep)
-                .map(|changed| if changed { "changed\n" } else { "unchanged\n" }.to_owned())
-        }),
-        RESTORE_FILE => {
-            read_stdin().and_then(|task: RestoreTask| files::restore(&task.path, &task.dirs))
-        }
-        _ => return None,
-    };
-    use std::io::Write as _;
-    match result {
-        Ok(text) => {
-            let _ = std::io::stdout().write_all(text.as_bytes());
-            Some(0)
-        }
-        Err(problem) => {
-            let _ = writeln!(std::io::stderr(), "{problem}");
-            Some(1)
-        }
-    }
-}
-
-#[derive(serde::Deserialize)]
-struct PutTask {
-    file: crate::words::call::PutFile,
-    keep: PathBuf,
-}
-
-#[derive(serde::Deserialize)]
-struct RestoreTask {
-    path: PathBuf,
-    dirs: Vec<PathBuf>,
-}
-
-fn read_stdin<T: serde::de::DeserializeOwned>() -> Result<T, String> {
-    serde_json::from_reader(std::io::stdin().lock()).map_err(|e| format!("bad task: {e}"))
 }
