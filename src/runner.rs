@@ -268,7 +268,7 @@ impl Runner {
         let (kept, state_dir, mine) = (owner.clone(), self.state_dir.clone(), holder.clone());
         let facts = NewRunFacts {
             id,
-            name: plan.main().trim_end_matches(".rhai").to_owned(),
+            name: plan.name(),
             fingerprint,
             frozen: serde_json::to_value(&frozen).unwrap_or(Value::Null),
             born: Box::new(move |run| {
@@ -279,7 +279,10 @@ impl Runner {
                 Ok(())
             }),
         };
-        let core = Core::new(self.settings.clone());
+        let core = Core::new(Settings {
+            name: plan.name(),
+            ..self.settings.clone()
+        });
         let runner = Wired {
             by,
             holder,
@@ -325,6 +328,7 @@ impl Runner {
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
         let settings = Settings {
+            name: frozen.main.trim_end_matches(".rhai").to_owned(),
             override_window: frozen
                 .override_window
                 .clone()
@@ -384,7 +388,12 @@ impl Runner {
             recorded,
             core,
         } = wired;
-        let shared = Arc::new(Shared::new(to_driver, recorded, self.clock.clone()));
+        let shared = Arc::new(Shared::new(
+            to_driver,
+            recorded,
+            self.clock.clone(),
+            plan.name(),
+        ));
         let root = plan.root().to_owned();
         let surroundings = Arc::new(Surroundings {
             plan: Arc::new(plan),

@@ -157,6 +157,15 @@ impl Plan {
         &self.main
     }
 
+    /// What it is called when its header does not say: its file, without the ending.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.main
+            .strip_suffix(".rhai")
+            .unwrap_or(&self.main)
+            .to_owned()
+    }
+
     /// The directory in which its commands run, and from which relative paths count.
     #[must_use]
     pub fn root(&self) -> &Path {

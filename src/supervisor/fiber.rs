@@ -171,6 +171,8 @@ pub struct Shared<K> {
     /// Closures of watches.
     watches: Mutex<HashMap<CallId, K>>,
     clock: Arc<dyn Clock>,
+    /// What the plan is called when its header does not say.
+    pub name: String,
 }
 
 /// What undoes a step, as the script made it.
@@ -185,7 +187,7 @@ pub struct Armed<K> {
 impl<K: Clone> Shared<K> {
     /// What the fibers of a run share, at its begin.
     #[must_use]
-    pub fn new(to_driver: Sender, recorded: Recorded, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(to_driver: Sender, recorded: Recorded, clock: Arc<dyn Clock>, name: String) -> Self {
         Self {
             to_driver,
             recorded,
@@ -193,6 +195,7 @@ impl<K: Clone> Shared<K> {
             undos: Mutex::default(),
             watches: Mutex::default(),
             clock,
+            name,
         }
     }
 

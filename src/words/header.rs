@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// What `plan(#{…})` says. The fields answer the questions that a good deployment plan answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Header {
     /// What is deployed.
@@ -50,6 +50,30 @@ pub struct Header {
 
 /// The time reserved for the back-out when a plan has a deadline or a window and does not say.
 pub const DEFAULT_BACK_OUT_WITHIN_MS: u64 = 5 * 60 * 1000;
+
+/// The environment of a plan that does not name one.
+pub const DEFAULT_ENVIRONMENT: &str = "default";
+
+impl Default for Header {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            version: String::new(),
+            environment: DEFAULT_ENVIRONMENT.to_owned(),
+            why: String::new(),
+            features: Vec::new(),
+            users: String::new(),
+            training: String::new(),
+            owner: String::new(),
+            support: String::new(),
+            window: None,
+            expected_ms: None,
+            deadline_ms: None,
+            back_out_within_ms: None,
+            approvals: Vec::new(),
+        }
+    }
+}
 
 impl Header {
     /// The time reserved for the back-out, in milliseconds.

@@ -6,7 +6,7 @@ use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::supervisor::fiber::Halt;
 use crate::words::call::Call;
-use crate::words::header::Header;
+use crate::words::header::{DEFAULT_ENVIRONMENT, Header};
 use crate::words::window::Window;
 
 const FIELDS: &[Param] = &[
@@ -80,9 +80,14 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
         .text("window")
         .and_then(|text| Window::parse(&text).ok());
     let header = Header {
-        name: args.need("name"),
+        name: args
+            .text("name")
+            .unwrap_or_else(|| args.fiber.shared().name.clone()),
         version: args.need("version"),
-        environment: args.need("environment"),
+        environment: args
+            .text("environment")
+            .filter(|name| !name.is_empty())
+            .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned()),
         why: args.need("why"),
         features: args.texts("features"),
         users: args.need("users"),

@@ -169,15 +169,20 @@ impl Core {
         }
     }
 
-    /// Goes on with the closure of a back-out that another process had begun.
-    pub fn resume_closures(&mut self) {
+    /// Goes on with the closure of a back-out that another process had begun; says whether there
+    /// was one. Its plan must have been replayed before: the closure comes from there.
+    pub(super) fn resume_closure(&mut self) -> bool {
+        if self.closure.is_some() {
+            return false;
+        }
         let running = self
             .armed
             .iter()
             .find(|a| a.status == ArmedStatus::Running && a.back_out.undo == Undo::Closure);
-        let Some(armed) = running else { return };
+        let Some(armed) = running else { return false };
         let (id, attempt, limit_ms) = (armed.id.clone(), armed.attempts, armed.back_out.timeout_ms);
         let outcome = self.steps.get(&id).and_then(|step| step.outcome);
         self.run_back_out(id, limit_ms, outcome, attempt, true);
+        true
     }
 }

@@ -30,6 +30,8 @@ use crate::words::step::StepEnd;
 /// What the operator decided before the run.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
+    /// What the plan is called when its header does not say.
+    pub name: String,
     /// The reason for which the window is set aside.
     pub override_window: Option<String>,
     /// How long to wait for the environment's lock, in milliseconds.

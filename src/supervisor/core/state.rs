@@ -209,9 +209,13 @@ impl Core {
     /// A run of which nothing has happened yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let header = Header {
+            name: settings.name.clone(),
+            ..Header::default()
+        };
         Self {
             settings,
-            header: Header::default(),
+            header,
             phase: Phase::Review,
             stop: None,
             findings: Vec::new(),

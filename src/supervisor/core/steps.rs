@@ -294,6 +294,9 @@ impl Core {
         if self.stop.is_some() {
             return self.answer(&id, Answer::Stop);
         }
+        if self.resume_closure() {
+            return;
+        }
         let armed = self.armed.get(armed_before..).unwrap_or_default();
         if armed.iter().any(|a| a.status == ArmedStatus::Running) {
             return;

@@ -174,9 +174,11 @@ impl Core {
         }
         self.unwind();
         self.sample_due();
-        let in_flight = self.in_flight();
-        let idle = in_flight.is_empty() && self.closure.is_none();
+        let idle = self.in_flight().is_empty() && self.closure.is_none();
         if self.script_ended && idle {
+            if self.resume_closure() {
+                return;
+            }
             if self.stop.is_some() {
                 self.go_on_backing_out();
             } else {

@@ -148,7 +148,11 @@ impl<S: Scripts> Driver<S> {
         for input in first {
             self.take(input);
         }
-        self.core.resume_closures();
+        if self.core.has_lock() {
+            // The lock is the run's already; from now on it names this process.
+            let environment = self.core.header().environment.clone();
+            let _ = self.take_lock(&environment);
+        }
         self.take(Input::Time);
         if !self.finished {
             self.scripts.start_plan()?;
