@@ -8,6 +8,7 @@ pub mod closure;
 pub mod engine;
 pub mod error;
 pub mod functions;
+pub mod manual;
 pub mod modules;
 pub mod plan;
 pub mod run;

@@ -1,0 +1,66 @@
+//! The page of the manual that lists the functions of a plan, made from their table.
+
+use std::fmt::Write as _;
+
+use super::functions::{Function, Param, When};
+
+/// The page, in Markdown.
+#[must_use]
+pub fn functions_page(functions: &[Function]) -> String {
+    let mut page = String::from(INTRODUCTION);
+    for (heading, when) in [
+        ("The header", When::First),
+        ("In every phase", When::Any),
+        ("At the gate", When::Review),
+        ("In the release", When::Release),
+    ] {
+        let _ = write!(page, "\n## {heading}\n");
+        let mut listed: Vec<&Function> = functions.iter().filter(|f| f.when == when).collect();
+        listed.sort_by_key(|f| f.name);
+        for function in listed {
+            entry(&mut page, function);
+        }
+    }
+    page
+}
+
+const INTRODUCTION: &str = "\
+# The functions of a plan
+
+<!-- Made from the table in src/script/api/; `UPDATE_SNAPSHOTS=1 cargo test --test manual` writes it. -->
+
+Durations are texts (`\"90s\"`, `\"5m\"`, `\"1h30m\"`) or whole seconds. Commands are an array (the
+argument vector, without a shell; preferred) or a text (run by `/bin/sh -c`). Options come last, as a
+map, and before a closure; an unknown key is an error that names the nearest known one. Relative paths
+count from the plan's directory, in which commands run as well.
+
+Every call is recorded in the journal with its answer. A call of the release opens the gate: all checks
+passed, the environment's lock taken, approvals given, the window open with enough of it left.
+
+Closures given to `check`, `watch`, `verify` and as back-outs work on copies of what they capture.
+
+There are also `local()`, this machine as a target (`local().run(…)` is `run(…)`), `trimmed(text)`,
+which returns a text without space around it, and `lines(text)`, which returns an array. `args` is the
+map that `-e KEY=VALUE` fills. `KIB`, `MIB`, `GIB` and `TIB` are numbers of bytes.
+";
+
+fn entry(page: &mut String, function: &Function) {
+    let _ = write!(page, "\n### `{}`\n\n`{}`\n\n{}\n", function.name, function.forms(), function.doc);
+    let arguments: Vec<&Param> =
+        function.params.iter().chain(function.optional).chain(&function.closure).collect();
+    if function.options.is_empty() && arguments.is_empty() {
+        return;
+    }
+    page.push_str("\n| | takes | |\n|---|---|---|\n");
+    for param in arguments {
+        row(page, "", param);
+    }
+    for param in function.options {
+        row(page, if function.name == "plan" { "" } else { "option " }, param);
+    }
+}
+
+fn row(page: &mut String, word: &str, param: &Param) {
+    let wants = param.kind.wants().replace('|', "\\|");
+    let _ = writeln!(page, "| {word}`{}` | {wants} | {} |", param.name, param.doc);
+}
