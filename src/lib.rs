@@ -33,5 +33,5 @@ pub mod words;
 
 pub use runner::{Error, Runner, Summary, dispatch};
 pub use script::plan::Plan;
-pub use supervisor::driver::Report;
 pub use words::event::{Event, Stamped};
+pub use words::report::Report;

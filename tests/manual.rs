@@ -13,7 +13,10 @@ fn the_page_of_functions_is_made_from_the_table() {
         fs::write(&path, &page).expect("docs/ can be written");
     }
     let stored = fs::read_to_string(&path).unwrap_or_default();
-    assert!(stored == page, "docs/functions.md is stale; UPDATE_SNAPSHOTS=1 writes it anew");
+    assert!(
+        stored == page,
+        "docs/functions.md is stale; UPDATE_SNAPSHOTS=1 writes it anew"
+    );
 }
 
 #[test]
@@ -23,11 +26,19 @@ fn links_in_pages_lead_somewhere() {
         .expect("docs/")
         .map(|entry| entry.expect("an entry").path())
         .collect();
-    for page in ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md"] {
+    for page in [
+        "README.md",
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+    ] {
         pages.push(root.join(page));
     }
     let mut broken = Vec::new();
-    for page in pages.iter().filter(|p| p.extension().is_some_and(|e| e == "md")) {
+    for page in pages
+        .iter()
+        .filter(|p| p.extension().is_some_and(|e| e == "md"))
+    {
         let text = fs::read_to_string(page).expect("a page");
         for part in text.split("](").skip(1) {
             let link = part.split(')').next().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Events as JSON, one a line.
 
-use crate::supervisor::driver::Report;
 use crate::words::event::{Stamped, json_text};
+use crate::words::report::Report;
 
 use super::out;
 

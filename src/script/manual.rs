@@ -45,9 +45,19 @@ map that `-e KEY=VALUE` fills. `KIB`, `MIB`, `GIB` and `TIB` are numbers of byte
 ";
 
 fn entry(page: &mut String, function: &Function) {
-    let _ = write!(page, "\n### `{}`\n\n`{}`\n\n{}\n", function.name, function.forms(), function.doc);
-    let arguments: Vec<&Param> =
-        function.params.iter().chain(function.optional).chain(&function.closure).collect();
+    let _ = write!(
+        page,
+        "\n### `{}`\n\n`{}`\n\n{}\n",
+        function.name,
+        function.forms(),
+        function.doc
+    );
+    let arguments: Vec<&Param> = function
+        .params
+        .iter()
+        .chain(function.optional)
+        .chain(&function.closure)
+        .collect();
     if function.options.is_empty() && arguments.is_empty() {
         return;
     }
@@ -56,7 +66,15 @@ fn entry(page: &mut String, function: &Function) {
         row(page, "", param);
     }
     for param in function.options {
-        row(page, if function.name == "plan" { "" } else { "option " }, param);
+        row(
+            page,
+            if function.name == "plan" {
+                ""
+            } else {
+                "option "
+            },
+            param,
+        );
     }
 }
 

@@ -10,6 +10,7 @@ pub mod mask;
 pub mod outcome;
 pub mod place;
 pub mod probe;
+pub mod report;
 pub mod step;
 pub mod suggest;
 pub mod version;

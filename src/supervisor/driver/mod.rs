@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use crate::journal::{Holder, LockError};
 use crate::words::call::{Answer, Call, CallId};
 use crate::words::clock::Clock;
-use crate::words::event::{Actor, Event, Stamped, Verdict};
+use crate::words::event::{Actor, Event, Verdict};
 use crate::words::outcome::Outcome;
+pub use crate::words::report::Report;
 
 use super::core::{Action, Core, Ended, Input, Try};
 use super::fiber::{Message, Reply, Shared};
@@ -478,12 +479,4 @@ async fn wait(signal: Option<&mut Signal>) {
         }
         None => std::future::pending().await,
     }
-}
-
-/// Where the events of a run go beside the journal.
-pub trait Report: Send {
-    /// An event that is in the journal.
-    fn event(&mut self, event: &Stamped);
-    /// The journal can no longer be written: this is told on standard error only.
-    fn unwritten(&mut self, event: &Stamped);
 }
