@@ -460,15 +460,38 @@ impl Event {
     /// nothing later is ever durable without it.
     #[must_use]
     pub fn is_urgent(&self) -> bool {
-        !matches!(
-            self,
-            Self::Called {
-                call: Call::Read { .. } | Call::Note { .. },
-                ..
-            } | Self::Sampled { .. }
-                | Self::Tried { .. }
-                | Self::Note { .. }
-        )
+        match self {
+            Self::StepStarted { .. }
+            | Self::StepEnded { .. }
+            | Self::StepVoid { .. }
+            | Self::Approved { .. }
+            | Self::WindowOverridden { .. }
+            | Self::Stopping { .. }
+            | Self::Disarmed { .. }
+            | Self::BackOutStarted { .. }
+            | Self::BackOutEnded { .. }
+            | Self::Interrupted { .. }
+            | Self::Left { .. }
+            | Self::RunEnded { .. } => true,
+            Self::RunStarted { .. }
+            | Self::RunResumed { .. }
+            | Self::Header { .. }
+            | Self::Phase { .. }
+            | Self::Called { .. }
+            | Self::CallBegan { .. }
+            | Self::CallEnded { .. }
+            | Self::Finding { .. }
+            | Self::LockWaited { .. }
+            | Self::LockTaken { .. }
+            | Self::ApprovalAsked { .. }
+            | Self::WindowAwaited { .. }
+            | Self::WindowOpen { .. }
+            | Self::GateOpened
+            | Self::Sampled { .. }
+            | Self::Tried { .. }
+            | Self::HungUp
+            | Self::Note { .. } => false,
+        }
     }
 }
 

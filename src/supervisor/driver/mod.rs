@@ -172,7 +172,7 @@ impl<S: Scripts> Driver<S> {
             }
         }
         self.scripts.stop_plan();
-        self.book.flush();
+        self.flush();
         Ok((self.core, self.book))
     }
 
@@ -244,7 +244,7 @@ impl<S: Scripts> Driver<S> {
             now + Duration::from_millis(ms).min(NAP)
         });
         let sample = self.samples.values().map(|s| s.until).min();
-        let flush = self.book.has_pending().then(|| now + FLUSH_AFTER);
+        let flush = self.book.pending_since().map(|since| since + FLUSH_AFTER);
         let approvals = self
             .core
             .awaits_approval()
@@ -284,7 +284,20 @@ impl<S: Scripts> Driver<S> {
             }
         }
         self.take(Input::Time);
-        self.book.flush();
+        if self
+            .book
+            .pending_since()
+            .is_some_and(|since| since + FLUSH_AFTER <= now)
+        {
+            self.flush();
+        }
+    }
+
+    /// Writes what waits. That it cannot be written is noticed here too, not only with the next step.
+    fn flush(&mut self) {
+        if !self.book.flush(&self.core.header().clone()) {
+            self.on_journal_failure(std::iter::empty());
+        }
     }
 
     /// Gives the core one input and does what it says.
@@ -384,6 +397,8 @@ impl<S: Scripts> Driver<S> {
             }
             Action::Sample { id, timeout_ms } => self.start_sample(id, timeout_ms),
             Action::TakeLock { environment } => {
+                // The run must be there before it can have a lock.
+                self.flush();
                 let answer = self.take_lock(&environment);
                 self.take(Input::Lock(answer));
             }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::Value;
+use tokio::time::Instant;
 
 use crate::journal::{AppendError, Entry, Holder, Journal, LockError, NewRun, RunId, RunUpdate};
 use crate::words::event::{Actor, Event, Stamped, json_text};
@@ -34,6 +35,7 @@ pub struct Book {
     next_seq: u64,
     /// Events that may wait.
     pending: Vec<Stamped>,
+    pending_since: Option<Instant>,
     report: Box<dyn Report>,
     gone: bool,
     failure: String,
@@ -49,6 +51,7 @@ impl Book {
             unborn: Some(facts),
             next_seq: 1,
             pending: Vec::new(),
+            pending_since: None,
             report,
             gone: false,
             failure: String::new(),
@@ -64,6 +67,7 @@ impl Book {
             unborn: None,
             next_seq: last_seq + 1,
             pending: Vec::new(),
+            pending_since: None,
             report,
             gone: false,
             failure: String::new(),
@@ -88,10 +92,9 @@ impl Book {
         self.gone
     }
 
-    /// Are there events that wait to be written?
-    #[must_use]
-    pub fn has_pending(&self) -> bool {
-        !self.pending.is_empty() && self.unborn.is_none() && !self.gone
+    /// Since when events wait to be written, if there are any.
+    pub(super) fn pending_since(&self) -> Option<Instant> {
+        self.pending_since.filter(|_| !self.gone)
     }
 
     /// Events that are written together with the next ones.
@@ -104,6 +107,7 @@ impl Book {
     fn stamp(&mut self, event: Event, at_ms: i64) {
         let seq = self.next_seq;
         self.next_seq += 1;
+        self.pending_since.get_or_insert_with(Instant::now);
         self.pending.push(Stamped {
             run: self.run.clone(),
             seq,
@@ -129,15 +133,13 @@ impl Book {
         }
     }
 
-    /// Writes what waits.
-    pub(super) fn flush(&mut self) {
-        if self.has_pending() {
-            // What fails here fails again, and is noticed, with the next event that must be durable.
-            let _ = self.commit(None);
-        }
+    /// Writes what waits; says whether that succeeded.
+    pub(super) fn flush(&mut self, header: &Header) -> bool {
+        self.pending.is_empty() || self.commit(Some(header))
     }
 
     fn commit(&mut self, header: Option<&Header>) -> bool {
+        self.pending_since = None;
         if self.gone {
             for event in std::mem::take(&mut self.pending) {
                 self.report.unwritten(&event);
