@@ -1,6 +1,6 @@
 //! Wires one run: what an embedding program uses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
 use crate::script::value::from_json;
-use crate::supervisor::core::{Core, Input, Settings};
+use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
@@ -288,6 +288,7 @@ impl Runner {
             holder,
             recorded: Recorded::default(),
             core,
+            begun_in: HashMap::new(),
         };
         let book = |report| Book::of_new_run(journal, facts, report);
         self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
@@ -356,12 +357,10 @@ impl Runner {
         let last_seq = events.last().map_or(0, |e| e.seq);
         let wired = Wired {
             by,
-            holder: Holder {
-                boot_id: begun_in,
-                ..holder
-            },
+            holder,
             recorded,
             core,
+            begun_in,
         };
         let book = |report| Book::of_run(journal, run.clone(), last_seq, report);
         let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
@@ -387,6 +386,7 @@ impl Runner {
             holder,
             recorded,
             core,
+            begun_in,
         } = wired;
         let shared = Arc::new(Shared::new(
             to_driver,
@@ -404,7 +404,8 @@ impl Runner {
         let scripts = PlanScripts::new(surroundings, shared.clone());
         let setup = Setup {
             by,
-            begun_in: holder.boot_id.clone(),
+            begun_in,
+            boot_id: holder.boot_id.clone(),
             holder,
             root,
             clock: self.clock.clone(),
@@ -429,6 +430,7 @@ struct Wired {
     holder: Holder,
     recorded: Recorded,
     core: Core,
+    begun_in: HashMap<Try, String>,
 }
 
 fn actor() -> Actor {
@@ -456,13 +458,30 @@ fn then(at_ms: i64, now: Now) -> Now {
     }
 }
 
-/// The boot in which the last process that had the run worked.
-fn begun_in(events: &[Stamped]) -> String {
-    let boots = events.iter().rev().filter_map(|e| match &e.event {
-        Event::RunStarted { boot_id, .. } | Event::RunResumed { boot_id, .. } => Some(boot_id),
-        _ => None,
-    });
-    boots.cloned().next().unwrap_or_default()
+/// The boots in which the tries of steps and back-outs were started.
+fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
+    let mut boot = String::new();
+    let mut begun = HashMap::new();
+    for stamped in events {
+        let (id, attempt, backs_out) = match &stamped.event {
+            Event::RunStarted { boot_id, .. } | Event::RunResumed { boot_id, .. } => {
+                boot.clone_from(boot_id);
+                continue;
+            }
+            Event::StepStarted { id, attempt, .. } => (id, *attempt, false),
+            Event::BackOutStarted { id, attempt, .. } => (id, *attempt, true),
+            _ => continue,
+        };
+        begun.insert(
+            Try {
+                id: id.clone(),
+                attempt,
+                backs_out,
+            },
+            boot.clone(),
+        );
+    }
+    begun
 }
 
 /// The events of a run.

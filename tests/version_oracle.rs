@@ -258,7 +258,7 @@ fn debian_agrees_with_dpkg() {
     let ask = |pairs: &[Pair]| run("sh", &["-c", ASK_DPKG], &lines_of(pairs), "dpkg");
     let answers = std::thread::scope(|scope| {
         let second = scope.spawn(|| ask(second));
-        ask(first) + &second.join().expect("the second half was asked")
+        ask(first) + second.join().expect("the second half was asked").as_str()
     });
     assert_agrees(Scheme::Debian, &pairs, &answers, 5_000);
 }

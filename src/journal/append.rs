@@ -92,6 +92,9 @@ impl Journal {
                 && *update != RunUpdate::default()
             {
                 write_update(connection, record, last, entries, update)?;
+                if let Some(environment) = &update.release_lock {
+                    lock::delete(connection, environment, run)?;
+                }
             }
             Ok(number)
         })?;
@@ -254,10 +257,15 @@ impl Journal {
                 };
             }
             Err(Stop::Broken(broken)) => {
-                self.halt(broken.to_string(), false);
+                // The words of `Corrupt` are for a command that has not begun.
+                let detail = match broken {
+                    JournalError::Corrupt { detail, .. } => format!("it is damaged: {detail}"),
+                    other => other.to_string(),
+                };
+                self.halt(detail.clone(), false);
                 return Err(AppendError::Other {
                     path: self.path.clone(),
-                    detail: broken.to_string(),
+                    detail,
                 });
             }
         };

@@ -9,9 +9,12 @@ use rusqlite::{Batch, Connection, OpenFlags, Params};
 
 use super::error::{JournalError, unwritable};
 
-/// After so many pages in the write-ahead log a commit also carries them over into the database.
-/// Small, because the first process to open the journal reads the whole log (about 2 µs a page);
-/// large enough that the two further fsyncs are shared by so many commits.
+/// After so many pages in the write-ahead log a commit also carries them over into the database
+/// (a checkpoint). Small, because the first process to open the journal reads the whole log (about
+/// 2 µs a page); large enough that the further fsyncs are shared by many commits.
+///
+/// SQLite does not report a checkpoint that fails, and need not: what was committed is durable in the
+/// log, the log is kept until a checkpoint succeeds, and the next one writes every page again.
 const CHECKPOINT_PAGES: &str = "PRAGMA wal_autocheckpoint=64";
 
 /// Runs one statement to its end. Stepping until there is no further row is what makes every error

@@ -51,6 +51,8 @@ pub struct RunUpdate {
     pub phase: Option<String>,
     /// How the run ended.
     pub outcome: Option<String>,
+    /// The environment whose lock the run gives back.
+    pub release_lock: Option<String>,
 }
 
 /// A run's own row.

@@ -115,7 +115,7 @@ impl Reserve {
 
 /// For file systems without fallocate.
 fn write_zeros(file: &mut File, bytes: u64) -> io::Result<()> {
-    let zeros = [0; 64 * 1024];
+    let zeros = vec![0; 64 * 1024];
     let mut left = bytes;
     while left > 0 {
         let length = left.min(zeros.len() as u64);

@@ -144,21 +144,42 @@ impl Masker {
         self.held.drain(..kept_from);
     }
 
-    /// Appends to `out` the held bytes that cannot be the beginning of a secret, for a stream that
+    /// Deals with the held bytes that cannot be the beginning of a (longer) secret, for a stream that
     /// has been silent for a while. It does not change the output as a whole.
     pub fn flush_idle(&mut self, out: &mut Vec<u8>) {
         let Some(forms) = self.forms.clone() else {
             return;
         };
-        let open = (0..self.held.len()).find(|&at| {
-            let rest = &self.held[at..];
+        let held = &self.held;
+        let may_grow = |at: &usize| {
+            let rest = &held[*at..];
             forms
                 .patterns
                 .iter()
-                .any(|p| p.starts_with(rest) || rest.starts_with(p))
-        });
-        let until = open.unwrap_or(self.held.len());
-        out.extend(self.held.drain(..until));
+                .any(|p| p.len() > rest.len() && p.starts_with(rest))
+        };
+        let mut at = 0;
+        loop {
+            let found = forms
+                .automaton
+                .find(&held[at..])
+                .map(|m| at + m.start()..at + m.end());
+            let last = found.as_ref().map_or(held.len(), |m| m.start + 1);
+            let open = (at..last).find(may_grow);
+            let until = open
+                .or(found.as_ref().map(|m| m.start))
+                .unwrap_or(held.len());
+            out.extend_from_slice(&held[at..until]);
+            at = until;
+            match found {
+                Some(m) if open.is_none() => {
+                    out.extend_from_slice(MASK.as_bytes());
+                    at = m.end;
+                }
+                _ => break,
+            }
+        }
+        self.held.drain(..at);
     }
 
     /// Appends the rest; the stream has ended.
@@ -476,8 +497,9 @@ mod tests {
         assert_eq!(out, b"Name: ");
         assert!(m.holds());
         m.push(b"word!", &mut out);
-        m.finish(&mut out);
+        m.flush_idle(&mut out);
         assert_eq!(out, b"Name: ***!");
+        assert!(!m.holds());
     }
 
     #[test]

@@ -79,8 +79,10 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Are SIGINT, SIGTERM and SIGHUP for the run?
     pub signals: bool,
-    /// The boot under which the steps in flight were started, if another process did.
-    pub begun_in: String,
+    /// The boot under which this process starts steps.
+    pub boot_id: String,
+    /// The boots under which the steps in flight were started, if other processes did.
+    pub begun_in: HashMap<Try, String>,
 }
 
 /// Drives one run.
@@ -406,12 +408,7 @@ impl<S: Scripts> Driver<S> {
                 self.samples.clear();
                 self.scripts.stop_plan();
             }
-            Action::Finish => {
-                if self.core.end().is_some() && self.core.has_lock() {
-                    self.book.release_lock(&self.core.header().environment);
-                }
-                self.finished = true;
-            }
+            Action::Finish => self.finished = true,
         }
     }
 

@@ -149,7 +149,7 @@ impl Book {
         let entries: Vec<Entry> = self.pending.iter().map(entry).collect();
         let result = match self.unborn.take() {
             None => {
-                let update = self.update();
+                let update = self.update(header);
                 self.journal.append_with(&self.run, &entries, &update)
             }
             Some(facts) => self.create(facts, &entries, header),
@@ -207,12 +207,16 @@ impl Book {
         }
     }
 
-    fn update(&self) -> RunUpdate {
+    fn update(&self, header: Option<&Header>) -> RunUpdate {
         let mut update = RunUpdate::default();
         for stamped in &self.pending {
             match &stamped.event {
                 Event::Phase { phase } => update.phase = Some(phase.word().to_owned()),
-                Event::RunEnded { end } => update.outcome = Some(end.outcome.word().to_owned()),
+                Event::RunEnded { end } => {
+                    update.outcome = Some(end.outcome.word().to_owned());
+                    // The lock goes with the end: no crash can leave it behind an ended run.
+                    update.release_lock = header.map(|h| h.environment.clone());
+                }
                 _ => {}
             }
         }
@@ -266,14 +270,6 @@ impl Book {
         }
         self.journal
             .take_lock(environment, &self.run, holder, why, now_ms)
-    }
-
-    /// Gives the lock of an environment back.
-    pub(super) fn release_lock(&mut self, environment: &str) {
-        if !self.gone {
-            // A lock that stays behind names this run, which has ended; the next one takes it over.
-            let _ = self.journal.release_lock(environment, &self.run);
-        }
     }
 
     /// Approvals that were given from elsewhere.

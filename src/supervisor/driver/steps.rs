@@ -68,7 +68,7 @@ impl<S: Scripts> Driver<S> {
         let running = Arc::new(running);
         self.steps
             .insert(key.clone(), StepInFlight::Process(running.clone()));
-        let (tell, begun_in) = (self.to_self.clone(), self.setup.begun_in.clone());
+        let (tell, begun_in) = (self.to_self.clone(), self.boot_of(&key));
         tokio::spawn(async move {
             #[expect(
                 deprecated,
@@ -82,7 +82,14 @@ impl<S: Scripts> Driver<S> {
                     let _ = tokio::task::spawn_blocking(move || running.wait()).await;
                 }
             }
-            let ended = ended(&dir, &begun_in, Some(&running));
+            let ended = if dir.path().join("exit").exists() {
+                ended(&dir, &begun_in, &running)
+            } else {
+                // What a lost step left running is ended first, and that takes its time.
+                tokio::task::spawn_blocking(move || ended(&dir, &begun_in, &running))
+                    .await
+                    .unwrap_or_else(|_| unseen())
+            };
             let _ = tell.send(Message::Tell(Input::StepEnded { key, ended }));
         });
     }
@@ -319,11 +326,20 @@ impl<S: Scripts> Driver<S> {
         env
     }
 
+    /// The boot under which a try was started.
+    fn boot_of(&self, key: &Try) -> String {
+        self.setup
+            .begun_in
+            .get(key)
+            .unwrap_or(&self.setup.boot_id)
+            .clone()
+    }
+
     /// Finds out what became of the steps that another process had started.
     pub(super) fn find_in_flight(&mut self) {
         for key in self.core.in_flight() {
             let dir = StepDir::new(self.book.dir().join(key.directory()));
-            match dir.find(&self.setup.begun_in) {
+            match dir.find(&self.boot_of(&key)) {
                 Ok(Found::Running(running)) => self.await_end(key, dir, running),
                 found => {
                     let own = self
@@ -342,8 +358,8 @@ impl<S: Scripts> Driver<S> {
     }
 }
 
-fn ended(dir: &StepDir, begun_in: &str, running: Option<&Running>) -> Ended {
-    match (dir.find(begun_in), running.and_then(Running::refusal)) {
+fn ended(dir: &StepDir, begun_in: &str, running: &Running) -> Ended {
+    match (dir.find(begun_in), running.refusal()) {
         (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
         (found, _) => told(found),
     }

@@ -15,6 +15,9 @@ use crate::words::step::ProcessFact;
 /// A process that is not gone this long after KILL will not go.
 const UNKILLABLE: Duration = Duration::from_secs(10);
 const ROUND: Duration = Duration::from_millis(5);
+/// So many looks in a row must find nothing: one that forks and exits faster than `/proc` is read
+/// may be missed by one.
+const LOOKS: u32 = 5;
 
 /// Sends TERM, waits for the grace, sends KILL until nothing that can be found is left. Returns what
 /// was ended and what survived.
@@ -30,14 +33,18 @@ pub(super) fn end(
     }
     wait_for_all(&first, Duration::from_millis(started.grace_ms));
     let until = Instant::now() + UNKILLABLE;
-    let mut left = search.live();
-    while !left.is_empty() && Instant::now() < until {
+    let mut left = Vec::new();
+    let mut empty_looks = 0;
+    while empty_looks < LOOKS && Instant::now() < until {
+        search.kill_marked();
+        left = search.live();
         for p in &left {
             p.signal(Signal::KILL);
         }
+        empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
         wait_for_all(&left, ROUND);
-        left = search.live();
     }
+    left.retain(|p| tree::stat(p.stat.pid).is_some_and(|s| s.key() == p.stat.key() && s.is_live()));
     let mut survivors: Vec<ProcessFact> = left.iter().map(|p| fact(&p.stat)).collect();
     survivors.extend(search.spared);
     (search.killed, survivors)
@@ -105,7 +112,7 @@ impl<'a> Search<'a> {
             .map(|s| s.pid)
             .collect();
         close(&mut ours, &all, self.started.pid, self.child.map(|c| c.pid));
-        let above = ancestors(tree::own_pid(), &all);
+        let above = lineage();
         let mut found = Vec::new();
         for stat in ours
             .iter()
@@ -129,6 +136,20 @@ impl<'a> Search<'a> {
             found.push(pinned);
         }
         found
+    }
+
+    /// Sends KILL to each process with the mark as soon as it is seen.
+    fn kill_marked(&mut self) {
+        let above = lineage();
+        let mark = &self.started.mark;
+        tree::each_marked(MARK, mark, |p| {
+            if !above.contains(&p.stat.pid) {
+                if self.known.insert(p.stat.key()) {
+                    self.killed.push(fact(&p.stat));
+                }
+                p.signal(Signal::KILL);
+            }
+        });
     }
 
     fn is_child(&self, stat: &Stat) -> bool {
@@ -162,11 +183,12 @@ fn close(ours: &mut HashSet<i32>, all: &HashMap<i32, Stat>, session: i32, group:
     }
 }
 
-fn ancestors(pid: i32, all: &HashMap<i32, Stat>) -> HashSet<i32> {
+/// This process and its ancestors.
+fn lineage() -> HashSet<i32> {
     let mut found = HashSet::new();
-    let mut at = pid;
+    let mut at = tree::own_pid();
     while found.insert(at) {
-        let Some(stat) = all.get(&at) else { break };
+        let Some(stat) = tree::stat(at) else { break };
         at = stat.ppid;
     }
     found
@@ -213,13 +235,8 @@ mod tests {
     }
 
     #[test]
-    fn ancestors_end_at_the_top() {
-        let all: HashMap<_, _> = [
-            process(5, 4, 5, 5),
-            process(4, 1, 4, 4),
-            process(1, 0, 1, 1),
-        ]
-        .into();
-        assert_eq!(ancestors(5, &all), HashSet::from([5, 4, 1, 0]));
+    fn the_lineage_goes_up_to_the_top() {
+        let found = lineage();
+        assert!(found.contains(&tree::own_pid()) && found.contains(&0));
     }
 }

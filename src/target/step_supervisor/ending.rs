@@ -126,14 +126,16 @@ impl Watch<'_> {
         let until = Instant::now() + ESCAPED;
         loop {
             let known: Vec<i32> = self.survivors.iter().map(|s| s.pid).collect();
-            let mut found = tree::marked(super::MARK, self.mark);
-            found.retain(|p| !known.contains(&p.stat.pid));
+            let mut found = Vec::new();
+            tree::each_marked(super::MARK, self.mark, |p| {
+                if !known.contains(&p.stat.pid) {
+                    self.count(&p, true);
+                    p.signal(Signal::KILL);
+                    found.push(p);
+                }
+            });
             if found.is_empty() {
                 break;
-            }
-            for p in &found {
-                self.count(p, true);
-                p.signal(Signal::KILL);
             }
             if Instant::now() >= until {
                 let facts = found

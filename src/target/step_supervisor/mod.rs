@@ -111,7 +111,9 @@ pub fn supervise(dir: &Path) -> i32 {
     let Some(started) = started(&spec) else {
         return NO_SETUP;
     };
-    if publish::publish(&dir, publish::STARTED, &started).is_err() {
+    let ready =
+        publish::reserve(&dir).and_then(|()| publish::publish(&dir, publish::STARTED, &started));
+    if ready.is_err() {
         return NOT_STARTED;
     }
     let over = run(&spec, &dir, &started.mark, &mut signals);
@@ -178,7 +180,7 @@ fn run(spec: &StepSpec, dir: &Path, mark: &str, signals: &mut signals::Signals) 
                     pid: stat.pid,
                     starttime: stat.starttime,
                 };
-                let _ = publish::publish(dir, publish::CHILD, &fact);
+                let _ = publish::note(dir, publish::CHILD, &fact);
             }
             watch::Watch::new(spec, mark, spool, (child, pipes), signals, masker, patterns).run()
         }
@@ -206,25 +208,15 @@ fn not_started(spool: output::Spool, error: String, cut_off: Option<CutOff>) -> 
     }
 }
 
-/// Publishes the end, on a full disk at the cost of the output, and hands pipes that are still held
-/// to a drainer.
+/// Publishes the end, on a full disk in short, and hands pipes that are still held to a drainer.
 fn publish_end(dir: &Path, mut over: watch::Over, spec: &StepSpec) -> i32 {
-    let mut published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+    let mut published = publish::publish_end(dir, &over.end).is_ok();
     if !published {
-        over.spool.give_up_tail();
-        over.end.dropped_bytes = over.spool.dropped();
-        published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+        shorten(&mut over.end);
     }
     let until = Instant::now() + NO_SPACE;
     while !published && Instant::now() < until {
-        for copy in [&mut over.end.stdout, &mut over.end.stderr] {
-            *copy = Captured {
-                text: String::new(),
-                cut: true,
-            };
-        }
-        over.end.tail.clear();
-        published = publish::publish(dir, publish::EXIT, &over.end).is_ok();
+        published = publish::publish_end(dir, &over.end).is_ok();
         if !published {
             std::thread::sleep(SILENCE);
         }
@@ -235,10 +227,65 @@ fn publish_end(dir: &Path, mut over: watch::Over, spec: &StepSpec) -> i32 {
     if published { 0 } else { NOT_PUBLISHED }
 }
 
+/// Makes an end small enough for the space that was reserved for it. How the step ended and who
+/// survived comes first.
+fn shorten(end: &mut StepEnd) {
+    for copy in [&mut end.stdout, &mut end.stderr] {
+        *copy = Captured {
+            text: String::new(),
+            cut: true,
+        };
+    }
+    end.tail.clear();
+    let first = |text: &mut String, n: usize| *text = text.chars().take(n).collect();
+    for list in [&mut end.survivors, &mut end.left_running, &mut end.killed] {
+        list.truncate(4);
+        list.iter_mut()
+            .for_each(|fact| first(&mut fact.command, 24));
+    }
+    if let Some(CutOff::AbortOn { pattern, line }) = &mut end.cut_off {
+        first(pattern, 80);
+        first(line, 80);
+    }
+    if let End::NotStarted { error } = &mut end.end {
+        first(error, 200);
+    }
+}
+
 /// A defect of the supervisor must not vanish in `/dev/null`.
 fn note_panics(dir: &Path) {
     let file = dir.join(publish::PANIC);
     std::panic::set_hook(Box::new(move |info| {
         let _ = std::fs::write(&file, format!("{info}\n"));
     }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::step::ProcessFact;
+
+    #[test]
+    fn the_end_can_always_be_made_to_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = output::Spool::new(dir.path(), 0);
+        let cut_off = CutOff::AbortOn {
+            pattern: "ä".repeat(5000),
+            line: "\u{1}".repeat(1000),
+        };
+        let mut end = not_started(spool, "\u{1F980}".repeat(9000), Some(cut_off)).end;
+        let fact = ProcessFact {
+            pid: 1,
+            state: 'D',
+            command: "\"".repeat(256),
+            holds_output: true,
+        };
+        end.killed = vec![fact.clone(); 256];
+        end.survivors = vec![fact.clone(); 256];
+        end.left_running = vec![fact; 256];
+        end.stdout.text = "y".repeat(300_000);
+        shorten(&mut end);
+        assert!(serde_json::to_vec(&end).unwrap().len() <= publish::RESERVE);
+        assert_eq!(end.survivors.len(), 4);
+    }
 }

@@ -209,20 +209,6 @@ impl Spool {
             }
         }
     }
-
-    /// Gives up what lies behind the head, to make room on a full disk for the step's end.
-    pub fn give_up_tail(&mut self) {
-        self.file = None;
-        self.broken = Some(Instant::now());
-        for segment in self.state.segments.drain(..) {
-            let _ = std::fs::remove_file(self.dir.join(segment_name(segment.start)));
-        }
-        // The head takes no more bytes: they would not lie at their offset.
-        self.state.segments.push_back(Segment {
-            start: self.state.total,
-            len: 0,
-        });
-    }
 }
 
 /// The last bytes of a stream.

@@ -14,10 +14,12 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use crate::words::step::StepEnd;
 
 pub(crate) const LOCK: &str = "lock";
 pub(crate) const STARTED: &str = "started";
@@ -62,6 +64,43 @@ pub(crate) fn publish<T: Serialize>(dir: &Path, name: &str, value: &T) -> io::Re
         let _ = std::fs::remove_file(&temporary);
     }
     written
+}
+
+/// Space that is taken at the start of a step for its end: a disk that fills up meanwhile, perhaps by
+/// the very step, must not make the outcome unknown.
+pub(crate) const RESERVE: usize = 4096;
+
+fn reserved(dir: &Path) -> PathBuf {
+    dir.join(format!(".{EXIT}.new"))
+}
+
+/// Takes the space for the end of a step.
+pub(crate) fn reserve(dir: &Path) -> io::Result<()> {
+    private()
+        .create(true)
+        .truncate(true)
+        .open(reserved(dir))?
+        .write_all(&[b' '; RESERVE])
+}
+
+/// Publishes the end of a step in the space that was taken for it. After a failure it can be tried
+/// again; what has at most [`RESERVE`] bytes fits also on a full disk.
+pub(crate) fn publish_end(dir: &Path, end: &StepEnd) -> io::Result<()> {
+    let bytes = serde_json::to_vec(end)?;
+    let mut file = private().create(true).truncate(false).open(reserved(dir))?;
+    file.write_all(&bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    std::fs::rename(reserved(dir), dir.join(EXIT))
+}
+
+/// Writes `value` in place, for a file whose absence does no harm: a reader takes half of it for none.
+pub(crate) fn note<T: Serialize>(dir: &Path, name: &str, value: &T) -> io::Result<()> {
+    let bytes = serde_json::to_vec(value)?;
+    private()
+        .create(true)
+        .truncate(true)
+        .open(dir.join(name))?
+        .write_all(&bytes)
 }
 
 /// Reads what [`publish`] wrote; `None` if there is no such file.

@@ -12,6 +12,8 @@
 //! as its subreaper until nothing is left ended the same processes in every trial.
 
 use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::OwnedFd;
 
 use rustix::process::{Pid, PidfdFlags, Signal};
@@ -104,8 +106,12 @@ pub(crate) fn parse_pid(text: &str) -> Option<i32> {
 
 /// Looks a process up; `None` if it is gone.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    let bytes = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse_stat(&String::from_utf8_lossy(&bytes))
+    // A line fits; `std::fs::read` would begin with 32 bytes.
+    let mut line = [0; 1024];
+    let n = File::open(format!("/proc/{pid}/stat"))
+        .and_then(|mut f| f.read(&mut line))
+        .ok()?;
+    parse_stat(&String::from_utf8_lossy(&line[..n]))
 }
 
 /// The name may hold anything, also blanks and parentheses, so fields are counted from its end.
@@ -213,11 +219,10 @@ pub(crate) fn each_descendant(mut each: impl FnMut(&Pinned)) {
     }
 }
 
-/// The live processes whose environment (as it was at their exec) has `NAME=VALUE`. Those of other
-/// users are seen by root only.
-pub(crate) fn marked(name: &str, value: &str) -> Vec<Pinned> {
+/// The live processes whose environment (as it was at their exec) has `NAME=VALUE`, each pinned and
+/// handed to `each` before the next is looked at. Those of other users are seen by root only.
+pub(crate) fn each_marked(name: &str, value: &str, mut each: impl FnMut(Pinned)) {
     let entry = format!("{name}={value}");
-    let mut found = Vec::new();
     for pid in all_pids() {
         if has_mark(pid, entry.as_bytes())
             && let Some(pinned) = Pinned::open(pid)
@@ -225,10 +230,9 @@ pub(crate) fn marked(name: &str, value: &str) -> Vec<Pinned> {
             // Looked at again because the first look was before the pinning.
             && has_mark(pid, entry.as_bytes())
         {
-            found.push(pinned);
+            each(pinned);
         }
     }
-    found
 }
 
 pub(crate) fn has_mark(pid: i32, entry: &[u8]) -> bool {

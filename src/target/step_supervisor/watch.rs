@@ -370,12 +370,13 @@ impl<'a> Watch<'a> {
                 let done = (silent.is_some() && gone)
                     || silent.is_some_and(|s| now >= s + VANISH)
                     || now >= since + LEAK;
-                if done {
-                    // A last line without newline may still match, and the step is then cut off.
-                    self.in_silence(0);
-                    self.in_silence(1);
+                if !done {
+                    return false;
                 }
-                done && matches!(self.stage, Stage::Leaving { .. })
+                // A last line without newline may still match, and the step is then cut off.
+                self.in_silence(0);
+                self.in_silence(1);
+                matches!(self.stage, Stage::Leaving { .. }) || self.is_over(now)
             }
             Stage::Terminating { .. } | Stage::Killing { .. } if gone => {
                 self.tree_is_gone();

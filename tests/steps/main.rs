@@ -1,0 +1,6 @@
+//! Step supervisors and probes, with real processes.
+
+mod matrix;
+mod probes;
+mod scene;
+mod supervisor;
