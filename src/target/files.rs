@@ -368,3 +368,123 @@ pub fn dispatch(name: &str) -> Option<i32> {
 fn read_task<T: serde::de::DeserializeOwned>() -> Result<T, String> {
     serde_json::from_reader(io::stdin().lock()).map_err(|e| format!("bad task: {e}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What can be seen of a path: kind, content, mode, modification time.
+    fn seen(path: &Path) -> Option<(String, u32, i64, i64)> {
+        let facts = fs::symlink_metadata(path).ok()?;
+        let content = if facts.is_symlink() {
+            format!("-> {}", fs::read_link(path).expect("a link").display())
+        } else {
+            fs::read_to_string(path).expect("a file")
+        };
+        let time = if facts.is_symlink() {
+            (0, 0)
+        } else {
+            (facts.mtime(), facts.mtime_nsec())
+        };
+        Some((content, facts.mode() & 0o7777, time.0, time.1))
+    }
+
+    fn file(path: &Path, text: &str, mode: Option<u32>) -> PutFile {
+        PutFile {
+            path: path.to_string_lossy().into_owned(),
+            text: Some(text.to_owned()),
+            source: None,
+            sha256: sha256_of(text.as_bytes()),
+            mode,
+            owner: None,
+        }
+    }
+
+    #[test]
+    fn what_was_there_comes_back_exactly() {
+        type Setup = fn(&Path);
+        let before: [(&str, Setup); 4] = [
+            ("absent", |_| {}),
+            ("other", |path| {
+                fs::write(path, "former\n").expect("written")
+            }),
+            ("other mode", |path| {
+                fs::write(path, "former\n").expect("written");
+                fs::set_permissions(path, Permissions::from_mode(0o640)).expect("mode");
+            }),
+            ("link", |path| {
+                std::os::unix::fs::symlink("/nowhere", path).expect("linked")
+            }),
+        ];
+        for (name, setup) in before {
+            let dir = tempfile::tempdir().expect("a directory");
+            let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+            setup(&path);
+            let was = seen(&path);
+            assert_eq!(put(&file(&path, "new\n", None), &keep), Ok(true), "{name}");
+            assert_eq!(seen(&path).map(|s| s.0), Some("new\n".into()), "{name}");
+            // Put again, as a second try would: the first former file counts.
+            assert_eq!(
+                put(&file(&path, "newer\n", None), &keep),
+                Ok(true),
+                "{name}"
+            );
+            restore(&path, std::slice::from_ref(&keep)).expect(name);
+            assert_eq!(seen(&path), was, "{name}");
+            restore(&path, &[keep]).expect("twice is as good as once");
+            assert_eq!(seen(&path), was, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_in_place_is_left_alone() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::write(&path, "same\n").expect("written");
+        let was = seen(&path);
+        assert_eq!(put(&file(&path, "same\n", None), &keep), Ok(false));
+        assert_eq!(seen(&path), was);
+        assert_eq!(put(&file(&path, "same\n", Some(0o600)), &keep), Ok(true));
+        assert_eq!(seen(&path).map(|s| s.1), Some(0o600));
+    }
+
+    #[test]
+    fn a_source_that_changed_is_refused_and_nothing_is_left_behind() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, source) = (dir.path().join("to"), dir.path().join("from"));
+        fs::write(&source, "one").expect("written");
+        let mut task = file(&path, "", None);
+        task.text = None;
+        task.source = Some(source.to_string_lossy().into_owned());
+        task.sha256 = sha256(&source).expect("a digest");
+        fs::write(&source, "two").expect("written");
+        let error = put(&task, &dir.path().join("keep")).expect_err("refused");
+        assert!(error.contains("has changed since"), "{error}");
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .expect("a directory")
+            .map(|e| e.expect("one").file_name())
+            .collect();
+        assert!(!path.exists() && names.len() == 2, "{names:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_done_says_why() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let keep = dir.path().join("keep");
+        let missing =
+            put(&file(&dir.path().join("a/b"), "", None), &keep).expect_err("no directory");
+        assert!(missing.contains("its directory is not there"), "{missing}");
+        fs::create_dir(dir.path().join("d")).expect("made");
+        let taken = put(&file(&dir.path().join("d"), "", None), &keep).expect_err("a directory");
+        assert!(taken.contains("is not a file"), "{taken}");
+        let mut owned = file(&dir.path().join("f"), "", None);
+        owned.owner = Some("nobody-of-that-name".into());
+        let nobody = put(&owned, &keep).expect_err("no user");
+        assert!(
+            nobody.contains("there is no user `nobody-of-that-name`"),
+            "{nobody}"
+        );
+        let untouched = restore(&dir.path().join("f"), &[keep]).expect("nothing to do");
+        assert!(untouched.contains("was not touched"), "{untouched}");
+    }
+}

@@ -94,3 +94,77 @@ fn words(error: &ureq::Error) -> String {
         other => other.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    fn request(url: String) -> Request {
+        Request {
+            url,
+            timeout_ms: 5_000,
+            headers: BTreeMap::new(),
+            redirects: 0,
+        }
+    }
+
+    /// A server that gives one answer, and returns what it was asked.
+    fn server(answer: &'static str) -> (String, std::thread::JoinHandle<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/x", listener.local_addr().expect("an address"));
+        let thread = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().expect("a client");
+            let mut asked = Vec::new();
+            let mut buffer = [0; 4096];
+            while !asked.ends_with(b"\r\n\r\n") {
+                let n = stream.read(&mut buffer).expect("a request");
+                asked.extend_from_slice(&buffer[..n]);
+            }
+            stream.write_all(answer.as_bytes()).expect("an answer");
+            String::from_utf8_lossy(&asked).into_owned()
+        });
+        (url, thread)
+    }
+
+    #[test]
+    fn any_status_is_an_answer() {
+        let (url, server) =
+            server("HTTP/1.1 503 Busy\r\nX-Who: me\r\nContent-Length: 4\r\n\r\nwait");
+        let mut asked = request(url);
+        asked.headers.insert("X-Probe".into(), "yes".into());
+        let answer = get(&asked).expect("an answer");
+        assert_eq!((answer.status, answer.body.as_str()), (503, "wait"));
+        assert_eq!(answer.headers.get("x-who").map(String::as_str), Some("me"));
+        assert!(
+            server
+                .join()
+                .expect("served")
+                .to_lowercase()
+                .contains("x-probe: yes")
+        );
+    }
+
+    #[test]
+    fn redirects_are_answers_unless_they_are_followed() {
+        let (url, server) =
+            server("HTTP/1.1 302 Found\r\nLocation: /y\r\nContent-Length: 0\r\n\r\n");
+        assert_eq!(get(&request(url)).expect("an answer").status, 302);
+        server.join().expect("served");
+    }
+
+    #[test]
+    fn no_answer_is_an_error_that_says_why() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let url = format!("http://{}/", listener.local_addr().expect("an address"));
+        let mut silent = request(url.clone());
+        silent.timeout_ms = 50;
+        let error = get(&silent).expect_err("nobody answers");
+        assert!(error.ends_with("no answer in time"), "{error}");
+        drop(listener);
+        let error = get(&request(url)).expect_err("nobody listens");
+        assert!(error.ends_with("connection refused"), "{error}");
+    }
+}
