@@ -63,6 +63,7 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    trace();
     let context = cli.global.context();
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
@@ -76,6 +77,20 @@ pub fn main() -> ExitCode {
         Command::Window(args) => window::run(&context, &args),
     };
     ExitCode::from(status)
+}
+
+/// Diagnostics for developers, on standard error: `DEPLOYRUN_LOG=debug`, or a filter of
+/// `tracing_subscriber`.
+fn trace() {
+    let Ok(filter) = std::env::var("DEPLOYRUN_LOG") else {
+        return;
+    };
+    let filter = tracing_subscriber::EnvFilter::new(filter);
+    // Fails only when a subscriber is set already; that one will do.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .try_init();
 }
 
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it

@@ -183,8 +183,17 @@ impl<S: Scripts> Driver<S> {
     }
 
     fn on_signal(&mut self, name: &'static str) {
+        tracing::debug!(signal = name, "signal");
         let input = match name {
             "SIGHUP" => Input::HangUp,
+            "SIGTSTP" => {
+                let text = "Ctrl-Z is refused: nothing would watch a run that is suspended";
+                let note = Event::Note {
+                    warning: true,
+                    text: text.to_owned(),
+                };
+                return self.carry_out(vec![Action::Record(note)]);
+            }
             name => Input::Interrupt {
                 signal: name.to_owned(),
             },
@@ -304,7 +313,13 @@ impl<S: Scripts> Driver<S> {
 
     /// Gives the core one input and does what it says.
     fn take(&mut self, input: Input) {
+        if !matches!(input, Input::Time) {
+            tracing::debug!(?input, "input");
+        }
         let actions = self.core.step(self.setup.clock.now(), input);
+        for action in &actions {
+            tracing::debug!(?action, "action");
+        }
         self.carry_out(actions);
     }
 
@@ -450,11 +465,15 @@ impl<S: Scripts> Driver<S> {
     }
 }
 
+/// Ctrl-Z; tokio has no name for it.
+const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
+
 /// Signals that are for the run.
 struct Signals {
     int: Option<Signal>,
     term: Option<Signal>,
     hup: Option<Signal>,
+    tstp: Option<Signal>,
 }
 
 impl Signals {
@@ -464,12 +483,14 @@ impl Signals {
                 int: None,
                 term: None,
                 hup: None,
+                tstp: None,
             });
         }
         Ok(Self {
             int: Some(signal(SignalKind::interrupt())?),
             term: Some(signal(SignalKind::terminate())?),
             hup: Some(signal(SignalKind::hangup())?),
+            tstp: Some(signal(SignalKind::from_raw(SIGTSTP))?),
         })
     }
 
@@ -478,6 +499,7 @@ impl Signals {
             () = wait(self.int.as_mut()) => "SIGINT",
             () = wait(self.term.as_mut()) => "SIGTERM",
             () = wait(self.hup.as_mut()) => "SIGHUP",
+            () = wait(self.tstp.as_mut()) => "SIGTSTP",
         }
     }
 }
