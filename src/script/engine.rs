@@ -173,12 +173,14 @@ pub fn engine(surroundings: &Surroundings, fiber: &Arc<Fiber<Closure>>) -> Engin
     engine.on_progress(move |_| watched.progress().map(Dynamic::from));
     let args = surroundings.args.clone();
     #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
-    engine.on_var(move |name, _, _| {
-        if name == "args" {
-            return Ok(Some(args.clone()));
-        }
-        let constant = CONSTANTS.iter().find(|(constant, _)| *constant == name);
-        Ok(constant.map(|(_, value)| Dynamic::from(*value)))
+    engine.on_var(move |name, _, context| {
+        let value = match CONSTANTS.iter().find(|(constant, _)| *constant == name) {
+            Some((_, value)) => Dynamic::from(*value),
+            None if name == "args" => args.clone(),
+            None => return Ok(None),
+        };
+        // A variable or parameter of the same name comes first.
+        Ok((!context.scope().contains(name)).then_some(value))
     });
     let loading = fiber.clone();
     engine.set_module_resolver(Resolver::new(
