@@ -39,6 +39,8 @@ pub struct Book {
     report: Box<dyn Report>,
     gone: bool,
     failure: String,
+    /// Why the run that was just created does not belong to this process.
+    unowned: Option<String>,
 }
 
 impl Book {
@@ -55,6 +57,7 @@ impl Book {
             report,
             gone: false,
             failure: String::new(),
+            unowned: None,
         }
     }
 
@@ -71,6 +74,7 @@ impl Book {
             report,
             gone: false,
             failure: String::new(),
+            unowned: None,
         }
     }
 
@@ -159,7 +163,13 @@ impl Book {
                 for event in std::mem::take(&mut self.pending) {
                     self.report.event(&event);
                 }
-                true
+                match self.unowned.take() {
+                    Some(problem) => {
+                        self.failure = problem;
+                        false
+                    }
+                    None => true,
+                }
             }
             Err(error) => {
                 self.failure = error.to_string();
@@ -195,9 +205,8 @@ impl Book {
                 for event in &mut self.pending {
                     id.as_str().clone_into(&mut event.run);
                 }
-                if let Err(problem) = (facts.born)(id.as_str()) {
-                    self.failure = problem;
-                }
+                // Without ownership another process could take the run up: that is a failed write.
+                self.unowned = (facts.born)(id.as_str()).err();
                 Ok(())
             }
             Err(error) => {
