@@ -28,7 +28,7 @@ RESULTS = []
 
 def build():
     subprocess.run(["cargo", "build", "--profile", "dist", "--bin", "deployrun"], cwd=ROOT, check=True)
-    subprocess.run(["cargo", "build", "--release", "--example", "bench_floor"], cwd=ROOT, check=True)
+    subprocess.run(["cargo", "build", "--profile", "dist", "--example", "bench_floor"], cwd=ROOT, check=True)
     return ROOT / "target/dist/deployrun"
 
 
@@ -115,7 +115,7 @@ class Bench:
 
     def step(self):
         """The cost of a step in a row: the slope over many."""
-        floor = str(ROOT / "target/release/examples/bench_floor")
+        floor = str(ROOT / "target/dist/examples/bench_floor")
         few, many = (50, 250) if self.quick else (100, 1100)
         env = {"BENCH_DIR": str(self.dir)}
         commands = {}
