@@ -334,6 +334,17 @@ pub enum Event {
         /// Which try, from 1.
         attempt: u32,
     },
+    /// A back-out that was about to act never did; it is armed again.
+    BackOutVoid {
+        /// Of which call.
+        id: CallId,
+        /// Its title.
+        title: String,
+        /// Which try.
+        attempt: u32,
+        /// Why.
+        reason: String,
+    },
     /// A back-out ended.
     BackOutEnded {
         /// Of which call.
@@ -408,6 +419,7 @@ impl Event {
             Self::Stopping { .. } => "stopping",
             Self::Disarmed { .. } => "disarmed",
             Self::BackOutStarted { .. } => "back-out-started",
+            Self::BackOutVoid { .. } => "back-out-void",
             Self::BackOutEnded { .. } => "back-out-ended",
             Self::Interrupted { .. } => "interrupted",
             Self::HungUp => "hung-up",
@@ -431,6 +443,7 @@ impl Event {
             | Self::Sampled { id, .. }
             | Self::Tried { id, .. }
             | Self::BackOutStarted { id, .. }
+            | Self::BackOutVoid { id, .. }
             | Self::BackOutEnded { id, .. } => Some(id),
             Self::RunStarted { .. }
             | Self::RunResumed { .. }

@@ -96,11 +96,12 @@ impl Core {
                 });
             }
             Ended::Void(reason) if key.attempt < 3 => {
-                // It never acted: start it again.
-                armed.status = ArmedStatus::Armed;
-                self.record(Event::Note {
-                    warning: true,
-                    text: format!("the back-out `{title}` had not been started: {reason}"),
+                // It never acted: it is started again.
+                self.record(Event::BackOutVoid {
+                    id: key.id.clone(),
+                    title,
+                    attempt: key.attempt,
+                    reason,
                 });
             }
             Ended::Void(reason) => {

@@ -509,6 +509,11 @@ impl Core {
                     armed.attempts = *attempt;
                 }
             }
+            Event::BackOutVoid { id, .. } => {
+                if let Some(armed) = self.armed_mut(id) {
+                    armed.status = ArmedStatus::Armed;
+                }
+            }
             Event::BackOutEnded {
                 id,
                 outcome,
