@@ -52,6 +52,7 @@ impl Core {
         if is_closure {
             self.back_out_until = Some(self.now.boot_ms.saturating_add_unsigned(limit_ms));
             self.closure = Some(id.clone());
+            self.closure_late = false;
         }
         let key = Try {
             id,
@@ -148,25 +149,25 @@ impl Core {
         });
     }
 
-    /// Ends a back-out's closure whose time is over.
+    /// Ends a back-out's closure whose time is over, once.
     pub(super) fn end_late_closure(&mut self) {
-        let over = self
-            .back_out_until
-            .is_some_and(|until| until <= self.now.boot_ms);
-        if let Some(id) = self.closure.clone().filter(|_| over) {
-            self.back_out_until = Some(i64::MIN);
-            self.act(Action::EndClosure { id: id.clone() });
-            let fiber = id.back_out_fiber();
-            let waiting: Vec<CallId> = self
-                .waiting
-                .keys()
-                .filter(|other| other.fiber == fiber)
-                .filter(|other| !self.steps.get(*other).is_some_and(|s| s.in_flight))
-                .cloned()
-                .collect();
-            for other in waiting {
-                self.answer(&other, crate::words::call::Answer::Stop);
-            }
+        let over = !self.closure_late && !self.back_out_time_left();
+        let Some(id) = self.closure.clone().filter(|_| over) else {
+            return;
+        };
+        self.closure_late = true;
+        self.act(Action::EndClosure { id: id.clone() });
+        let fiber = id.back_out_fiber();
+        self.retry_at.retain(|other, _| other.fiber != fiber);
+        let waiting: Vec<CallId> = self
+            .waiting
+            .keys()
+            .filter(|other| other.fiber == fiber)
+            .filter(|other| !self.steps.get(*other).is_some_and(|s| s.in_flight))
+            .cloned()
+            .collect();
+        for other in waiting {
+            self.answer(&other, crate::words::call::Answer::Stop);
         }
     }
 

@@ -341,7 +341,7 @@ impl Core {
         }
     }
 
-    fn back_out_time_left(&self) -> bool {
+    pub(super) fn back_out_time_left(&self) -> bool {
         self.back_out_until
             .is_none_or(|until| until > self.now.boot_ms)
     }

@@ -200,6 +200,8 @@ pub struct Core {
     pub(super) left: bool,
     pub(super) back_out_until: Option<i64>,
     pub(super) closure: Option<CallId>,
+    /// The closure was told to end.
+    pub(super) closure_late: bool,
     pub(super) last_interrupt: Option<i64>,
     pub(super) actions: Vec<Action>,
     pub(super) now: Now,
@@ -248,6 +250,7 @@ impl Core {
             left: false,
             back_out_until: None,
             closure: None,
+            closure_late: false,
             last_interrupt: None,
             actions: Vec::new(),
             now: Now::default(),

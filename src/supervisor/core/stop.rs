@@ -305,7 +305,9 @@ impl Core {
             .min();
         let gate = self.next_gate_wake().filter(|_| self.stop.is_none());
         let retry = self.retry_at.values().copied().min();
-        let closure = self.back_out_until.filter(|_| self.closure.is_some());
+        let closure = self
+            .back_out_until
+            .filter(|_| self.closure.is_some() && !self.closure_late);
         [
             deadline,
             gate,
