@@ -9,7 +9,7 @@ use crate::words::event::{Event, LimitBy, RunEnd, Verdict};
 use crate::words::header::Header;
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
-use crate::words::step::{End, ProcessFact};
+use crate::words::step::{End, ProcessFact, StepEnd};
 
 use super::{Action, Input, Settings, Try};
 
@@ -194,6 +194,8 @@ pub struct Core {
     pub(super) gate: Gate,
     pub(super) waiting: BTreeMap<CallId, Waiting>,
     pub(super) retry_at: BTreeMap<CallId, i64>,
+    /// Steps of another process that ended before the replay came to them.
+    pub(super) late_ends: BTreeMap<CallId, (Outcome, Box<StepEnd>)>,
     pub(super) script_ended: bool,
     pub(super) live: bool,
     pub(super) journal_gone: bool,
@@ -244,6 +246,7 @@ impl Core {
             gate: Gate::Closed,
             waiting: BTreeMap::new(),
             retry_at: BTreeMap::new(),
+            late_ends: BTreeMap::new(),
             script_ended: false,
             live: true,
             journal_gone: false,

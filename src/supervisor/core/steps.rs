@@ -21,19 +21,21 @@ impl Core {
             return self.answer(&id, Answer::Stop);
         }
         if let Some(known) = self.steps.get(&id) {
-            // Another process began it: it still runs, it ended and is due again, or it never was.
-            let (again, in_flight) = (known.again, known.in_flight);
-            let unknown = known.outcome == Some(Outcome::Unknown);
+            // Another process began it: it still runs, it has ended since the journal was read, it
+            // is due again, or it never was.
+            let (in_flight, attempt, limit_by) = (known.in_flight, known.attempt, known.limit_by);
+            let lost = known.outcome == Some(Outcome::Unknown) && !known.again;
             self.waiting.insert(id.clone(), Waiting::Step);
             if in_flight {
                 return;
             }
-            if unknown && !step.idempotent {
+            if let Some((outcome, end)) = self.late_ends.remove(&id) {
+                return self.conclude(&id, &step, place, &end, outcome, limit_by);
+            }
+            if lost {
                 return self.stop_for_unknown(&id);
             }
-            let attempt = known.attempt + 1;
-            let _ = again;
-            return self.start_step(&id, step, place, attempt);
+            return self.start_step(&id, step, place, attempt + 1);
         }
         self.waiting.insert(id.clone(), Waiting::Step);
         self.start_step(&id, step, place, 1);
@@ -121,6 +123,9 @@ impl Core {
         }
         if !self.waiting.contains_key(&key.id) {
             // On replay the script has not come this far yet.
+            if !again {
+                self.late_ends.insert(key.id.clone(), (outcome, end));
+            }
             return self.look_at_orphan(&key.id, &step, outcome);
         }
         if self.stop.is_some() && !key.id.is_in_back_out() {
@@ -134,18 +139,28 @@ impl Core {
             self.retry_at.insert(key.id.clone(), at);
             return;
         }
-        match stop_cause(outcome, &end, limit_by) {
-            Some(_) if key.id.is_in_back_out() => {}
-            Some(StopCause::FailedStep) => return self.stop_for_unknown(&key.id),
-            Some(cause) => {
+        self.conclude(&key.id, &step, place, &end, outcome, limit_by);
+    }
+
+    /// Tells the script how its step ended, or stops the run for it.
+    fn conclude(
+        &mut self,
+        id: &CallId,
+        step: &Step,
+        place: Place,
+        end: &StepEnd,
+        outcome: Outcome,
+        limit_by: LimitBy,
+    ) {
+        match stop_cause(outcome, end, limit_by) {
+            Some(StopCause::FailedStep) => return self.stop_for_unknown(id),
+            Some(cause) if !id.is_in_back_out() => {
                 let reason = format!("`{}` was cut off: no time is left", step.title);
-                self.stop(cause, reason, Some(place), end.tail.clone());
-                return;
+                return self.stop(cause, reason, Some(place), end.tail.clone());
             }
-            None => {}
+            Some(_) | None => {}
         }
-        let answer = answer_to_script(&step, &end, outcome, limit_by);
-        self.answer(&key.id, answer);
+        self.answer(id, answer_to_script(step, end, outcome, limit_by));
     }
 
     fn on_step_void(&mut self, key: &Try, step: &Step, place: Place, reason: String) {
