@@ -86,7 +86,11 @@ pub(super) struct StepState {
     pub acted: bool,
     /// Tries that were void, in a row.
     pub voids: u32,
-    /// Another try is due.
+    /// Tries that failed or were cut off.
+    pub failures: u32,
+    /// Tries whose end nobody saw.
+    pub lost: u32,
+    /// After the last try that acted, another one is due.
     pub again: bool,
 }
 
@@ -650,7 +654,9 @@ impl Core {
                     outcome: old.as_ref().and_then(|o| o.outcome),
                     acted: old.as_ref().is_some_and(|o| o.acted),
                     voids: old.as_ref().map_or(0, |o| o.voids),
-                    again: false,
+                    failures: old.as_ref().map_or(0, |o| o.failures),
+                    lost: old.as_ref().map_or(0, |o| o.lost),
+                    again: old.as_ref().is_some_and(|o| o.again),
                 };
                 self.steps.insert(id.clone(), state);
             }
@@ -669,6 +675,11 @@ impl Core {
                     step.acted |= !never;
                     step.again = *again;
                     step.voids = 0;
+                    match outcome {
+                        Outcome::Succeeded => {}
+                        Outcome::Failed | Outcome::CutOff => step.failures += 1,
+                        Outcome::Unknown => step.lost += 1,
+                    }
                     if !*again && !step.acted {
                         self.void_own(id);
                     }
@@ -679,7 +690,6 @@ impl Core {
                     step.in_flight = false;
                     step.voids += 1;
                     // Without a try that acted there is nothing to undo, unless it is tried again.
-                    step.again = false;
                     if !step.acted {
                         self.void_own(id);
                     }

@@ -14,6 +14,8 @@ use super::{Action, Core, Ended, Try};
 
 /// Tries of one step that may come to nothing before the run stops.
 const VOIDS_MAX: u32 = 3;
+/// Tries of one idempotent step whose end nobody saw before the run stops.
+const LOST_MAX: u32 = 3;
 
 impl Core {
     pub(super) fn on_step(&mut self, id: CallId, step: Step, place: Place) {
@@ -110,7 +112,7 @@ impl Core {
             Ended::Void(reason) => return self.on_step_void(key, &step, place, reason),
         };
         let outcome = outcome_of(&end, &step.codes);
-        let again = self.goes_again(&key.id, &step, key.attempt, &end, outcome, limit_by);
+        let again = self.goes_again(&key.id, &end, outcome);
         self.record(Event::StepEnded {
             id: key.id.clone(),
             attempt: key.attempt,
@@ -126,7 +128,7 @@ impl Core {
             if !again {
                 self.late_ends.insert(key.id.clone(), (outcome, end));
             }
-            return self.look_at_orphan(&key.id, &step, outcome);
+            return self.look_at_orphan(&key.id, again, outcome);
         }
         if self.stop.is_some() && !key.id.is_in_back_out() {
             return self.answer(&key.id, Answer::Stop);
@@ -189,32 +191,28 @@ impl Core {
 
     /// Is the step tried again? Only what may simply be repeated is: a failure, a timeout of its
     /// own, and an unknown end if the plan says that the step is idempotent.
-    fn goes_again(
-        &self,
-        id: &CallId,
-        step: &Step,
-        attempt: u32,
-        end: &StepEnd,
-        outcome: Outcome,
-        limit_by: LimitBy,
-    ) -> bool {
+    fn goes_again(&self, id: &CallId, end: &StepEnd, outcome: Outcome) -> bool {
         if !end.survivors.is_empty() || (self.stop.is_some() && !id.is_in_back_out()) {
             return false;
         }
+        let Some(state) = self.steps.get(id) else {
+            return false;
+        };
+        let tries_left = state.failures < state.step.retries;
         match outcome {
             Outcome::Succeeded => false,
-            Outcome::Failed => attempt <= step.retries,
+            Outcome::Failed => tries_left,
             Outcome::CutOff => {
-                attempt <= step.retries
-                    && limit_by == LimitBy::Timeout
+                tries_left
+                    && state.limit_by == LimitBy::Timeout
                     && end.cut_off != Some(CutOff::Stopped)
             }
-            Outcome::Unknown => step.idempotent,
+            Outcome::Unknown => state.step.idempotent && state.lost < LOST_MAX,
         }
     }
 
-    fn look_at_orphan(&mut self, id: &CallId, step: &Step, outcome: Outcome) {
-        if outcome == Outcome::Unknown && !step.idempotent && !id.is_in_back_out() {
+    fn look_at_orphan(&mut self, id: &CallId, again: bool, outcome: Outcome) {
+        if outcome == Outcome::Unknown && !again && !id.is_in_back_out() {
             self.stop_for_unknown(id);
         }
     }
@@ -224,11 +222,16 @@ impl Core {
             return;
         };
         let (title, place) = (state.step.title.clone(), state.place.clone());
+        let (idempotent, lost) = (state.step.idempotent, state.lost);
         if id.is_in_back_out() {
             let text = format!("nobody saw how `{title}` ended");
             return self.answer(id, Answer::Throw(Failure::new(text)));
         }
-        let reason = format!("nobody saw how `{title}` ended, and it is not idempotent");
+        let reason = if idempotent {
+            format!("nobody saw how `{title}` ended, {lost} times")
+        } else {
+            format!("nobody saw how `{title}` ended, and it is not idempotent")
+        };
         self.stop(StopCause::FailedStep, reason, Some(place), String::new());
         self.answer(id, Answer::Stop);
     }
