@@ -121,7 +121,9 @@ impl Core {
             again,
         });
         if !end.survivors.is_empty() {
-            return self.stop_for_survivors(&step.title, &place);
+            self.stop_for_survivors(&step.title, &place);
+            // A stop that was under way does not answer again.
+            return self.answer(&key.id, Answer::Stop);
         }
         if !self.waiting.contains_key(&key.id) {
             // On replay the script has not come this far yet.
