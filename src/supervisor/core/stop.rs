@@ -176,7 +176,7 @@ impl Core {
         self.sample_due();
         let idle = self.in_flight().is_empty() && self.closure.is_none();
         if self.script_ended && idle {
-            if self.resume_closure() {
+            if self.survivors.is_empty() && self.resume_closure() {
                 return;
             }
             if self.stop.is_some() {
