@@ -38,8 +38,9 @@ impl Core {
         match call {
             Call::Plan { ref header } => {
                 let header = header.clone();
-                self.called(id, call, place, null());
+                self.record_call(&id, call, place, null(), 0);
                 self.record(Event::Header { header });
+                self.answer(&id, null());
             }
             Call::Step(step) => self.on_step(id, *step, place),
             Call::BackOut(_) | Call::Watch(_) | Call::Note { .. } => {
@@ -55,13 +56,14 @@ impl Core {
             }
             Call::PointOfNoReturn { ref reason } => {
                 let reason = reason.clone();
-                self.called(id, call, place, null());
+                self.record_call(&id, call, place, null(), 0);
                 let ids = self.armed_ids();
                 self.record(Event::Disarmed {
                     ids,
                     reason,
                     no_return: true,
                 });
+                self.answer(&id, null());
             }
             Call::Verify {
                 ref name,
@@ -131,8 +133,9 @@ impl Core {
             }
             Call::Abort { ref reason } => {
                 let reason = reason.clone();
-                self.called(id, call, place.clone(), Answer::Stop);
+                self.record_call(&id, call, place.clone(), Answer::Stop, 0);
                 self.stop(StopCause::Aborted, reason, Some(place), String::new());
+                self.answer(&id, Answer::Stop);
             }
             // Reading calls come with their result, as `Input::Read`.
             Call::Read { .. } | Call::Check { .. } => self.answer(&id, null()),
@@ -321,14 +324,27 @@ impl Core {
         answer: Answer,
         took_ms: u64,
     ) {
+        self.record_call(&id, call, place, answer.clone(), took_ms);
+        self.answer(&id, answer);
+    }
+
+    /// Records a call that is answered later: whatever else follows from it is recorded before the
+    /// script goes on.
+    fn record_call(
+        &mut self,
+        id: &CallId,
+        call: Call,
+        place: Place,
+        answer: Answer,
+        took_ms: u64,
+    ) {
         self.record(Event::Called {
             id: id.clone(),
             call,
             place,
-            answer: answer.clone(),
+            answer,
             took_ms,
         });
-        self.answer(&id, answer);
     }
 
     /// May this call still be made?
