@@ -482,6 +482,7 @@ impl Event {
             | Self::Stopping { .. }
             | Self::Disarmed { .. }
             | Self::BackOutStarted { .. }
+            | Self::BackOutVoid { .. }
             | Self::BackOutEnded { .. }
             | Self::Interrupted { .. }
             | Self::Left { .. }

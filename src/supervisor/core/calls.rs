@@ -330,14 +330,7 @@ impl Core {
 
     /// Records a call that is answered later: whatever else follows from it is recorded before the
     /// script goes on.
-    fn record_call(
-        &mut self,
-        id: &CallId,
-        call: Call,
-        place: Place,
-        answer: Answer,
-        took_ms: u64,
-    ) {
+    fn record_call(&mut self, id: &CallId, call: Call, place: Place, answer: Answer, took_ms: u64) {
         self.record(Event::Called {
             id: id.clone(),
             call,

@@ -203,6 +203,8 @@ pub struct Core {
     pub(super) script_ended: bool,
     pub(super) live: bool,
     pub(super) journal_gone: bool,
+    /// Since the run stops: were the steps in flight told to end, by this process?
+    pub(super) told_to_end: bool,
     pub(super) left: bool,
     pub(super) back_out_until: Option<i64>,
     pub(super) closure: Option<CallId>,
@@ -254,6 +256,7 @@ impl Core {
             script_ended: false,
             live: true,
             journal_gone: false,
+            told_to_end: false,
             left: false,
             back_out_until: None,
             closure: None,
