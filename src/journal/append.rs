@@ -7,6 +7,8 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, params};
 
 use super::connection::{exec_to_done, is_busy};
 use super::error::{AppendError, JournalError, describe};
+#[cfg(feature = "faults")]
+use super::faults::Write;
 use super::holder::Holder;
 use super::ids::{IDS_PER_MINUTE, RunId};
 use super::lock::{self, LockError, LockHeld, Wanted};
@@ -201,6 +203,8 @@ impl Journal {
     /// the next one overwrites them, and this makes sure that there is a next one before anybody
     /// reads and decides.
     fn probe(&mut self) -> Result<(), JournalError> {
+        #[cfg(feature = "faults")]
+        Write::begin().map_err(|error| self.failed(&error))?;
         let connection = self.open_connection()?;
         let write = || {
             if !connection.is_autocommit() {
@@ -244,6 +248,11 @@ impl Journal {
                 detail,
             });
         };
+        #[cfg(feature = "faults")]
+        let write = match Write::begin() {
+            Ok(write) => write,
+            Err(error) => return Err(self.fail(&error, false)),
+        };
         if let Err(error) = exec_to_done(connection, "BEGIN IMMEDIATE", []) {
             return Err(self.fail(&error, false));
         }
@@ -270,7 +279,11 @@ impl Journal {
             }
         };
         match exec_to_done(connection, "COMMIT", []) {
-            Ok(()) => Ok(value),
+            Ok(()) => {
+                #[cfg(feature = "faults")]
+                write.durable();
+                Ok(value)
+            }
             Err(error) => Err(self.fail(&error, true)),
         }
     }

@@ -17,6 +17,8 @@ mod append;
 mod checksum;
 mod connection;
 mod error;
+#[cfg(feature = "faults")]
+mod faults;
 mod holder;
 mod ids;
 mod lock;
