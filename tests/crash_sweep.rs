@@ -1,0 +1,402 @@
+//! `kill -9` at every write of the journal, before and after it; then `resume`, and `back-out`.
+//!
+//! Every step of the plans appends a line to a log when it acts, so what is asserted is not only what
+//! the journal says but what really happened: a resumed run has acted exactly like one that was
+//! never disturbed, and a run that was backed out has left the production tree as it was.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use support::effects::{self, Effects};
+use support::journal;
+use support::live::Finished;
+use support::site::Site;
+use support::sweep::{Point, sweep};
+use support::tree::{Tree, difference};
+
+const FAULT: &str = "DEPLOYRUN_FAULT";
+
+/// The undisturbed run of a plan.
+struct Reference {
+    plan: String,
+    code: Option<i32>,
+    effects: Effects,
+    before: Tree,
+    after: Tree,
+    end: Value,
+}
+
+fn plan(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/plans/crash")
+        .join(name)
+        .with_extension("rhai");
+    fs::read_to_string(path).expect("the plan")
+}
+
+fn site(plan: &str) -> Site {
+    let site = Site::new(plan);
+    site.write("new.conf", "listen 82\n");
+    site.write(
+        "next.rhai",
+        "plan(#{ name: \"next\", version: \"1\", environment: \"test\" }); run([\"true\"]);",
+    );
+    site
+}
+
+fn reference(name: &str, code: i32) -> Reference {
+    let plan = plan(name);
+    let site = site(&plan);
+    let before = site.tree();
+    let finished = site.finish(&["run", "plan.rhai"]);
+    assert_eq!(finished.code, Some(code), "{}", finished.told());
+    let journal = site.journal();
+    let calls = journal::of_kind(&journal, "called").len()
+        + journal::of_kind(&journal, "call-began").len()
+        + journal::of_kind(&journal, "step-started").len();
+    assert!(calls >= 15, "the plan has only {calls} calls");
+    Reference {
+        plan,
+        code: finished.code,
+        effects: site.effects(),
+        before,
+        after: site.tree(),
+        end: journal::end(&journal).expect("an end").clone(),
+    }
+}
+
+/// What is true of every journal after a crash that only the controller suffered.
+fn assert_sound(site: &Site, told: &[&Finished]) {
+    let journal = site.journal();
+    let wrong = journal::disorder(&journal);
+    assert_eq!(wrong, None, "{}", site.told());
+    let unknown = journal.iter().find(|e| e["outcome"] == "unknown");
+    assert_eq!(unknown, None, "{}", site.told());
+    // Nothing was told that is not in the journal.
+    for finished in told {
+        for event in &finished.events {
+            let at = usize::try_from(event["seq"].as_u64().expect("a number")).expect("small");
+            assert_eq!(
+                event["event"],
+                journal
+                    .get(at - 1)
+                    .map_or(Value::Null, |e| e["event"].clone()),
+                "{}",
+                site.told()
+            );
+        }
+    }
+}
+
+/// The environment is free again.
+fn assert_free(site: &Site) {
+    let next = site.finish(&["run", "next.rhai"]);
+    assert_eq!(next.code, Some(0), "the next run: {}", next.told());
+}
+
+/// Takes up what the crash left. `None` if there was nothing to take up.
+fn take_up(site: &Site, args: &[&str], told: &Finished) -> Option<Finished> {
+    let journal = site.journal();
+    let finished = site.finish(args);
+    if journal.is_empty() {
+        assert_eq!(finished.code, Some(1), "{}", finished.told());
+        assert_eq!(told.events.len(), 0, "{}", told.told());
+        assert_eq!(site.effects(), Effects::new());
+        return None;
+    }
+    if journal::end(&journal).is_some() {
+        assert_eq!(finished.code, Some(1), "{}", finished.told());
+        assert!(finished.stderr.contains("has ended"), "{}", finished.told());
+        return None;
+    }
+    Some(finished)
+}
+
+fn assert_like_undisturbed(site: &Site, reference: &Reference) {
+    let told = || site.told();
+    assert_eq!(site.effects(), reference.effects, "{}", told());
+    let wrong = difference(&reference.after, &site.tree());
+    assert_eq!(wrong, "", "{}", told());
+    let journal = site.journal();
+    let end = journal::end(&journal).expect("an end");
+    assert_eq!(end["outcome"], reference.end["outcome"], "{}", told());
+    let changed = |end: &Value| {
+        let list = end["still_changed"].as_array().cloned().unwrap_or_default();
+        list.iter().map(|c| c["title"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(end), changed(&reference.end), "{}", told());
+}
+
+fn assert_as_before(site: &Site, reference: &Reference) {
+    let wrong = difference(&reference.before, &site.tree());
+    assert_eq!(wrong, "", "{}", site.told());
+    let wrong = effects::backed_out(&site.effects(), &reference.effects);
+    assert_eq!(wrong, Ok(()), "{}", site.told());
+}
+
+/// Kill, `resume`: as if nothing had happened.
+fn resumed(reference: &Reference, fault: &str) -> Point {
+    let site = site(&reference.plan);
+    let killed = site.finish_with(&["run", "plan.rhai"], FAULT, fault);
+    if !killed.was_killed() {
+        assert_eq!(killed.code, reference.code, "{}", killed.told());
+        return Point::Beyond;
+    }
+    match take_up(&site, &["resume", "2"], &killed) {
+        Some(finished) => {
+            assert_eq!(finished.code, reference.code, "{}", finished.told());
+            assert_sound(&site, &[&killed, &finished]);
+            assert_like_undisturbed(&site, reference);
+        }
+        None if site.journal().is_empty() => {}
+        None => assert_like_undisturbed(&site, reference),
+    }
+    assert_free(&site);
+    Point::Tried
+}
+
+/// Kill, `back-out`: as before.
+fn backed_out(reference: &Reference, fault: &str) -> Point {
+    let site = site(&reference.plan);
+    let killed = site.finish_with(&["run", "plan.rhai"], FAULT, fault);
+    if !killed.was_killed() {
+        return Point::Beyond;
+    }
+    match take_up(&site, &["back-out", "--yes", "2"], &killed) {
+        Some(finished) => {
+            let acted = !journal::of_kind(&site.journal(), "step-started").is_empty();
+            let code = if acted { 3 } else { 1 };
+            assert_eq!(
+                finished.code,
+                Some(code),
+                "{}\n{}",
+                finished.told(),
+                site.told()
+            );
+            assert_sound(&site, &[&killed, &finished]);
+            assert_as_before(&site, reference);
+        }
+        None if site.journal().is_empty() => {}
+        None => assert_like_undisturbed(&site, reference),
+    }
+    assert_free(&site);
+    Point::Tried
+}
+
+/// Kill, kill again while it is taken up, `resume`.
+fn resumed_twice(reference: &Reference, first: &str, command: &[&str], second: &str) -> Point {
+    let site = site(&reference.plan);
+    let killed = site.finish_with(&["run", "plan.rhai"], FAULT, first);
+    assert!(killed.was_killed(), "{}", killed.told());
+    let again = site.finish_with(command, FAULT, second);
+    if !again.was_killed() {
+        return Point::Beyond;
+    }
+    let backs_out =
+        command[0] == "back-out" && !journal::of_kind(&site.journal(), "stopping").is_empty();
+    if let Some(finished) = take_up(&site, &["resume", "2"], &again) {
+        assert_sound(&site, &[&killed, &again, &finished]);
+        let code = if backs_out { Some(3) } else { reference.code };
+        assert_eq!(finished.code, code, "{}\n{}", finished.told(), site.told());
+    }
+    if backs_out {
+        assert_as_before(&site, reference);
+    } else {
+        assert_like_undisturbed(&site, reference);
+    }
+    assert_free(&site);
+    Point::Tried
+}
+
+/// One write fails and the next does not: the run stops, and is backed out and recorded.
+fn write_failed(reference: &Reference, n: u64) -> Point {
+    let site = site(&reference.plan);
+    let finished = site.finish_with(&["run", "plan.rhai"], FAULT, &format!("fail-write:{n}"));
+    if finished.code == Some(0) {
+        assert_eq!(site.effects(), reference.effects, "{}", site.told());
+        return Point::Beyond;
+    }
+    let acted =
+        !site.effects().is_empty() || !journal::of_kind(&site.journal(), "step-started").is_empty();
+    let code = if acted { 3 } else { 1 };
+    assert_eq!(
+        finished.code,
+        Some(code),
+        "{}\n{}",
+        finished.told(),
+        site.told()
+    );
+    assert_announced(&site, &finished);
+    assert_as_before(&site, reference);
+    if let Some(end) = journal::end(&site.journal()) {
+        assert_eq!(end["cause"], "journal-failed", "{}", site.told());
+    }
+    assert_free(&site);
+    Point::Tried
+}
+
+/// No write succeeds any more: everything is undone from memory and told on standard error.
+fn writes_failed(reference: &Reference, n: u64) -> Point {
+    let site = site(&reference.plan);
+    let fault = format!("fail-writes-from:{n}");
+    let finished = site.finish_with(&["run", "plan.rhai"], FAULT, &fault);
+    if finished.code == Some(0) {
+        return Point::Beyond;
+    }
+    assert_announced(&site, &finished);
+    let wrong = difference(&reference.before, &site.tree());
+    assert_eq!(wrong, "", "{}\n{}", finished.told(), site.told());
+    if site.effects().is_empty() {
+        assert!(matches!(finished.code, Some(1 | 4)), "{}", finished.told());
+    } else {
+        assert_eq!(
+            finished.code,
+            Some(4),
+            "{}\n{}",
+            finished.told(),
+            site.told()
+        );
+        assert!(
+            finished.stderr.contains("\"run-ended\""),
+            "{}",
+            finished.told()
+        );
+    }
+    // What the journal has not, can be made up for later.
+    let journal = site.journal();
+    if !journal.is_empty() && journal::end(&journal).is_none() {
+        let later = site.finish(&["back-out", "--yes", "2"]);
+        assert!(
+            matches!(later.code, Some(1 | 3)),
+            "{}\n{}",
+            later.told(),
+            site.told()
+        );
+        let wrong = difference(&reference.before, &site.tree());
+        assert_eq!(wrong, "", "{}", site.told());
+    }
+    assert_free(&site);
+    Point::Tried
+}
+
+/// Nothing acted that had not been announced in the journal, and nothing after the stop.
+fn assert_announced(site: &Site, finished: &Finished) {
+    let announced: Vec<String> = journal::of_kind(&site.journal(), "step-started")
+        .iter()
+        .map(|e| e["step"]["title"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    for line in site.effects() {
+        let known = announced.iter().any(|title| title.contains(&line));
+        assert!(
+            line.starts_with("undo") || known,
+            "`{line}` acted unannounced: {}\n{}",
+            finished.told(),
+            site.told()
+        );
+    }
+}
+
+fn sweep_resume(name: &str, code: i32) {
+    let reference = reference(name, code);
+    for when in ["before", "after"] {
+        let first = if when == "before" { 1 } else { 3 };
+        sweep(
+            &format!("{name}: killed {when} a write, resumed"),
+            first,
+            4,
+            |n| resumed(&reference, &format!("kill-{when}-write:{n}")),
+        );
+    }
+}
+
+fn sweep_back_out(name: &str, code: i32) {
+    let reference = reference(name, code);
+    for when in ["before", "after"] {
+        let first = if when == "before" { 2 } else { 4 };
+        sweep(
+            &format!("{name}: killed {when} a write, backed out"),
+            first,
+            4,
+            |n| backed_out(&reference, &format!("kill-{when}-write:{n}")),
+        );
+    }
+}
+
+#[test]
+fn steps_files_groups_and_waits_are_resumed() {
+    sweep_resume("steps", 0);
+}
+
+#[test]
+fn steps_files_groups_and_waits_are_backed_out() {
+    sweep_back_out("steps", 0);
+}
+
+#[test]
+fn retried_groups_and_handled_errors_are_resumed() {
+    sweep_resume("retries", 0);
+}
+
+#[test]
+fn retried_groups_and_handled_errors_are_backed_out() {
+    sweep_back_out("retries", 0);
+}
+
+#[test]
+fn closures_as_back_outs_are_resumed() {
+    sweep_resume("closures", 3);
+}
+
+#[test]
+fn a_crash_in_the_back_out_is_resumed() {
+    sweep_resume("fails", 3);
+}
+
+#[test]
+fn a_tripped_watch_is_resumed() {
+    sweep_resume("tripped", 3);
+}
+
+#[test]
+fn a_stuck_run_is_resumed() {
+    sweep_resume("stuck", 4);
+}
+
+#[test]
+fn a_crash_during_the_recovery_is_resumed() {
+    for (name, code) in [("steps", 0), ("fails", 3)] {
+        let reference = reference(name, code);
+        for (first, stride) in [(8, 5), (14, 5), (20, 4)] {
+            for command in [&["resume", "2"][..], &["back-out", "--yes", "2"]] {
+                if name == "fails" && command[0] == "back-out" {
+                    continue;
+                }
+                let fault = format!("kill-after-write:{first}");
+                for when in ["before", "after"] {
+                    let what = format!("{name}: {fault}, {} killed {when} a write", command[0]);
+                    sweep(&what, if when == "before" { 1 } else { 2 }, stride, |n| {
+                        let second = format!("kill-{when}-write:{n}");
+                        resumed_twice(&reference, &fault, command, &second)
+                    });
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_acts_after_a_failed_write() {
+    for name in ["steps", "retries"] {
+        let reference = reference(name, 0);
+        sweep(&format!("{name}: one write fails"), 1, 3, |n| {
+            write_failed(&reference, n)
+        });
+        sweep(&format!("{name}: all writes fail from one on"), 2, 3, |n| {
+            writes_failed(&reference, n)
+        });
+    }
+}

@@ -1,0 +1,68 @@
+//! The journal as it lies on the disk, read without the program under test.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+use serde_json::Value;
+
+/// The events of all runs of a state directory, in order; none if there is no journal yet.
+pub fn events(state: &Path) -> Vec<Value> {
+    let path = state.join("journal.db");
+    if !path.exists() {
+        return Vec::new();
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&path, flags).expect("the journal opens");
+    let whole: String = connection
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .expect("the journal can be checked");
+    assert_eq!(whole, "ok", "the journal is damaged");
+    let Ok(mut statement) = connection.prepare("SELECT data FROM entries ORDER BY place") else {
+        return Vec::new();
+    };
+    let rows = statement
+        .query_map([], |row| row.get::<_, String>(0))
+        .expect("the entries can be read");
+    rows.map(|data| {
+        let data = data.expect("an entry");
+        serde_json::from_str(&data).expect("an entry is JSON")
+    })
+    .collect()
+}
+
+/// The events of this kind.
+pub fn of_kind<'e>(events: &'e [Value], kind: &str) -> Vec<&'e Value> {
+    events.iter().filter(|e| e["event"] == kind).collect()
+}
+
+/// The `run-ended` of a run, if it has ended.
+pub fn end(events: &[Value]) -> Option<&Value> {
+    of_kind(events, "run-ended").last().map(|e| &e["end"])
+}
+
+/// Says what is wrong with the order of events: a try that begins twice, ends without a begin, or
+/// ends twice; anything after the end.
+pub fn disorder(events: &[Value]) -> Option<String> {
+    let mut open: Vec<String> = Vec::new();
+    let mut seen: Vec<String> = Vec::new();
+    for (n, event) in events.iter().enumerate() {
+        let kind = event["event"].as_str().unwrap_or_default();
+        let id = format!("{} try {}", event["id"], event["attempt"]);
+        match kind {
+            "step-started" if seen.contains(&id) => return Some(format!("{id} began twice")),
+            "step-started" => {
+                seen.push(id.clone());
+                open.push(id);
+            }
+            "step-ended" | "step-void" => match open.iter().position(|o| *o == id) {
+                Some(at) => drop(open.remove(at)),
+                None => return Some(format!("{id} ended without a begin, or twice")),
+            },
+            "run-ended" if n + 1 != events.len() => {
+                return Some(format!("{} after the end", events[n + 1]["event"]));
+            }
+            _ => {}
+        }
+    }
+    None
+}

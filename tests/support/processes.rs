@@ -1,0 +1,63 @@
+//! Processes of this machine, found by what stands in `/proc`.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A process that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// Its command line.
+    pub command: String,
+}
+
+/// All processes, without zombies.
+fn all() -> Vec<i32> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        if let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse().ok()) {
+            found.push(pid);
+        }
+    }
+    found
+}
+
+fn command(pid: i32) -> String {
+    let raw = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let text = String::from_utf8_lossy(&raw).replace('\0', " ");
+    text.trim_end().to_owned()
+}
+
+/// The processes with `text` in their environment, such as `NAME=value`. Zombies have none.
+pub fn with_environment(text: &str) -> Vec<Process> {
+    all()
+        .into_iter()
+        .filter(|pid| {
+            let env = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            env.split(|b| *b == 0).any(|v| v == text.as_bytes())
+        })
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
+        .collect()
+}
+
+/// The processes whose command line contains `text`.
+pub fn with_command(text: &str) -> Vec<Process> {
+    all()
+        .into_iter()
+        .map(|pid| Process {
+            pid,
+            command: command(pid),
+        })
+        .filter(|p| p.command.contains(text))
+        .collect()
+}
+
+/// Kills one process; whether it was there.
+pub fn kill(pid: i32) -> bool {
+    Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())
+}
