@@ -1,0 +1,2 @@
+delete from products where id = 4;
+drop table checkouts;
