@@ -201,6 +201,8 @@ pub struct Core {
     /// Steps of another process that ended before the replay came to them.
     pub(super) late_ends: BTreeMap<CallId, (Outcome, Box<StepEnd>)>,
     pub(super) script_ended: bool,
+    /// Until when the script is waited for after a stop, on the boot clock.
+    pub(super) script_due: Option<i64>,
     pub(super) live: bool,
     pub(super) journal_gone: bool,
     /// Since the run stops: were the steps in flight told to end, by this process?
@@ -254,6 +256,7 @@ impl Core {
             retry_at: BTreeMap::new(),
             late_ends: BTreeMap::new(),
             script_ended: false,
+            script_due: None,
             live: true,
             journal_gone: false,
             told_to_end: false,

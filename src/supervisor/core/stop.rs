@@ -8,6 +8,10 @@ use crate::words::place::Place;
 use super::state::{ArmedStatus, Stop, Waiting};
 use super::{Action, Core, ScriptEnd, Try};
 
+/// How long a script that was stopped is waited for. It may sit in a read that cannot be broken off;
+/// whatever it asks for later is refused.
+const SCRIPT_WAIT_MS: u64 = 2_000;
+
 /// Signals closer than this to the one before are the same one, sent to a whole process group.
 const DEBOUNCE_MS: i64 = 200;
 
@@ -38,6 +42,10 @@ impl Core {
             return;
         }
         self.act(Action::StopScript);
+        // A script that is being replayed is waited for: the closures of back-outs come from it.
+        self.script_due = self
+            .live
+            .then(|| self.now.boot_ms.saturating_add_unsigned(SCRIPT_WAIT_MS));
         self.told_to_end = true;
         self.end_steps(false);
         self.retry_at.retain(|id, _| id.is_in_back_out());
@@ -127,6 +135,7 @@ impl Core {
     pub(super) fn on_script_ended(&mut self, end: ScriptEnd) {
         self.go_live();
         self.script_ended = true;
+        self.script_due = None;
         self.waiting.retain(|id, _| id.is_in_back_out());
         match end {
             ScriptEnd::Done => {
@@ -162,6 +171,10 @@ impl Core {
         }
         if self.stop.is_none() {
             self.wake_gate();
+        }
+        if self.script_due.is_some_and(|due| due <= self.now.boot_ms) {
+            self.script_due = None;
+            self.script_ended = true;
         }
         self.wake_calls();
         self.retry_due();
@@ -319,6 +332,7 @@ impl Core {
             gate,
             retry,
             closure,
+            self.script_due,
             self.next_call_wake(),
             self.next_sample(),
         ]
