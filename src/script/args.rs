@@ -268,20 +268,25 @@ impl<'c> Args<'c> {
 
 fn check(function: &Function, param: &Param, word: &str, value: &Dynamic) -> Result<(), Halt> {
     param.kind.check(value).map_err(|wrong| {
-        let name = param.name;
-        let gap = if matches!(
-            param.kind,
-            Kind::Duration | Kind::Window | Kind::Requirement
-        ) {
-            ": "
-        } else {
-            " "
-        };
         usage(
-            format!("the {word} `{name}` of `{}`{gap}{wrong}", function.name),
+            complaint(function, param, word, &wrong),
             Some(format!("it is called as {}", function.forms())),
         )
     })
+}
+
+/// What is wrong with an argument or an option, in words.
+#[must_use]
+pub fn complaint(function: &Function, param: &Param, word: &str, wrong: &str) -> String {
+    let says_all = matches!(
+        param.kind,
+        Kind::Duration | Kind::Window | Kind::Requirement
+    ) && !wrong.starts_with("wants ");
+    let gap = if says_all { ": " } else { " " };
+    format!(
+        "the {word} `{}` of `{}`{gap}{wrong}",
+        param.name, function.name
+    )
 }
 
 /// A value as text, a secret's own text included.

@@ -8,8 +8,8 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
-    AST, Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Module, NativeCallContext,
-    OptimizationLevel, ParseErrorType, Position, Scope, Shared,
+    AST, ASTNode, Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Module,
+    NativeCallContext, OptimizationLevel, ParseErrorType, Position, Scope, Shared, Stmt,
 };
 
 use crate::supervisor::fiber::Fiber;
@@ -79,10 +79,15 @@ pub struct Surroundings {
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
 
-/// An engine that only parses.
-fn parser() -> Engine {
+/// An engine that only parses; a lenient one knows the words that are switched off.
+fn parser(lenient: bool) -> Engine {
     let mut engine = Engine::new_raw();
     limit(&mut engine);
+    if !lenient {
+        for (word, _) in DISABLED {
+            engine.disable_symbol(*word);
+        }
+    }
     engine.set_strict_variables(true);
     engine
 }
@@ -99,49 +104,107 @@ fn limit(engine: &mut Engine) {
         .set_max_functions(FUNCTIONS)
         .set_max_modules(MODULES)
         .set_fail_on_invalid_map_property(true);
-    for (word, _) in DISABLED {
-        engine.disable_symbol(*word);
-    }
 }
 
-/// Parses a source. Tells every undefined variable at once; of other errors Rhai knows only the
-/// first.
-pub fn parse(id: &str, text: &str) -> Result<AST, Vec<Diagnostic>> {
-    let engine = parser();
+/// A source that was parsed.
+#[derive(Debug)]
+pub struct Parsed {
+    /// Its tree, if there is one. With findings it serves the static check alone.
+    pub ast: Option<AST>,
+    /// What is wrong with it.
+    pub found: Vec<Diagnostic>,
+}
+
+/// Parses a source. Undefined variables, undefined modules and words that are switched off are told
+/// at once; of other errors Rhai knows only the first.
+#[must_use]
+pub fn parse(id: &str, text: &str) -> Parsed {
+    let mut engine = parser(false);
     let mut scope = Scope::new();
     for (name, value) in CONSTANTS {
         scope.push_constant(*name, *value);
     }
     scope.push_constant("args", rhai::Map::new());
-    let mut found = Vec::new();
-    loop {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let mut lenient = false;
+    let ast = loop {
         let error = match engine.compile_with_scope(&scope, text) {
-            Ok(mut ast) if found.is_empty() => {
+            Ok(mut ast) => {
                 ast.set_source(id);
-                return Ok(ast);
+                break Some(ast);
             }
-            Ok(_) => return Err(found),
             Err(error) => error,
         };
         let place = place_of(id, error.1);
-        let ParseErrorType::VariableUndefined(name) = &*error.0 else {
-            found.push(syntax_error(&error.0, place).in_source(text));
-            return Err(found);
+        match &*error.0 {
+            _ if found.len() >= UNDEFINED_MAX => break None,
+            ParseErrorType::VariableUndefined(name) => {
+                found.push({
+                    let text = format!("`{name}` is not defined");
+                    Diagnostic::error("undefined-variable", place, text)
+                });
+                scope.push_constant(name.clone(), ());
+            }
+            ParseErrorType::ModuleUndefined(name) => {
+                let text = format!("nothing is imported as `{name}`");
+                found.push(Diagnostic::error("unknown-module", place, text));
+                engine.register_static_module(name.as_str(), Module::new().into());
+            }
+            other => {
+                let problem = syntax_error(other, place);
+                let closed = problem.code == "closed";
+                found.push(problem);
+                if !closed || lenient {
+                    break None;
+                }
+                lenient = true;
+                engine = parser(true);
+            }
+        }
+    };
+    if let Some(ast) = ast.as_ref().filter(|_| !found.is_empty()) {
+        suggest_variables(&mut found, ast);
+    }
+    let found = found
+        .into_iter()
+        .map(|problem| problem.in_source(text))
+        .collect();
+    Parsed { ast, found }
+}
+
+/// Names the nearest variable that there is.
+fn suggest_variables(found: &mut [Diagnostic], ast: &AST) {
+    let mut names: Vec<String> = CONSTANTS
+        .iter()
+        .map(|(name, _)| *name)
+        .chain(["args"])
+        .map(str::to_owned)
+        .collect();
+    ast.walk(&mut |path: &[ASTNode]| {
+        match path.last() {
+            Some(ASTNode::Stmt(Stmt::Var(parts, ..))) => names.push(parts.0.name.to_string()),
+            Some(ASTNode::Stmt(Stmt::For(parts, _))) => names.push(parts.0.name.to_string()),
+            _ => {}
+        }
+        true
+    });
+    for function in ast.iter_functions() {
+        names.extend(function.params.iter().map(|param| (*param).to_owned()));
+    }
+    for problem in found
+        .iter_mut()
+        .filter(|problem| problem.code == "undefined-variable")
+    {
+        let Some(name) = problem.message.split('`').nth(1) else {
+            continue;
         };
-        let known = CONSTANTS.iter().map(|(name, _)| *name).chain(["args"]);
-        let mut problem = Diagnostic::error(
-            "undefined-variable",
-            place,
-            format!("`{name}` is not defined"),
-        );
-        if let Some(near) = crate::words::suggest::nearest(name, known) {
-            problem = problem.with_hint(format!("did you mean `{near}`?"));
+        let others = names
+            .iter()
+            .map(String::as_str)
+            .filter(|other| *other != name);
+        if let Some(near) = crate::words::suggest::nearest(name, others) {
+            problem.hint = Some(format!("did you mean `{near}`?"));
         }
-        found.push(problem.in_source(text));
-        if found.len() >= UNDEFINED_MAX {
-            return Err(found);
-        }
-        scope.push_constant(name.clone(), ());
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Plan {
     root: PathBuf,
     sources: BTreeMap<String, String>,
     asts: BTreeMap<String, Arc<AST>>,
+    /// Trees of sources with errors; only the static check looks at them.
+    faulty: BTreeMap<String, Arc<AST>>,
     problems: Vec<Diagnostic>,
 }
 
@@ -91,6 +93,7 @@ impl Plan {
             root,
             sources: BTreeMap::new(),
             asts: BTreeMap::new(),
+            faulty: BTreeMap::new(),
             problems: Vec::new(),
         }
     }
@@ -104,15 +107,11 @@ impl Plan {
     ) {
         let mut to_do = vec![(id, text)];
         while let Some((id, text)) = to_do.pop() {
-            let ast = match engine::parse(&id, &text) {
-                Ok(ast) => ast,
-                Err(mut found) => {
-                    self.problems.append(&mut found);
-                    self.sources.insert(id, text);
-                    continue;
-                }
-            };
+            let mut parsed = engine::parse(&id, &text);
+            let is_faulty = !parsed.found.is_empty();
+            self.problems.append(&mut parsed.found);
             self.sources.insert(id.clone(), text);
+            let Some(ast) = parsed.ast else { continue };
             for import in modules::imports(&ast, &id) {
                 let problem = match modules::resolve(&id, &import.path) {
                     Ok(ImportPath::Embedded(path)) => match stdlib(&path) {
@@ -137,7 +136,12 @@ impl Plan {
                 found.hint = problem.1;
                 self.problems.push(found);
             }
-            self.asts.insert(id, Arc::new(ast));
+            let trees = if is_faulty {
+                &mut self.faulty
+            } else {
+                &mut self.asts
+            };
+            trees.insert(id, Arc::new(ast));
         }
         self.problems
             .extend(modules::cycles(&self.main, &self.asts));
@@ -182,6 +186,14 @@ impl Plan {
     #[must_use]
     pub fn asts(&self) -> &BTreeMap<String, Arc<AST>> {
         &self.asts
+    }
+
+    /// The trees of all sources that have one, those with errors too.
+    pub(super) fn trees(&self) -> impl Iterator<Item = (&str, &AST)> {
+        self.asts
+            .iter()
+            .chain(&self.faulty)
+            .map(|(id, ast)| (id.as_str(), &**ast))
     }
 
     /// What is wrong with the text: syntax, imports.

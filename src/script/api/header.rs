@@ -109,7 +109,7 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
 }
 
 /// What the fields of a header contradict each other in.
-fn problem(header: &Header) -> Option<String> {
+pub(crate) fn problem(header: &Header) -> Option<String> {
     let deadline = header.deadline_ms?;
     let needed = header.needed_ms();
     let show = |ms| crate::words::duration::show(std::time::Duration::from_millis(ms));

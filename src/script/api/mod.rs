@@ -5,7 +5,7 @@ mod commands;
 mod facts;
 mod files;
 mod flow;
-mod header;
+pub(super) mod header;
 mod own;
 mod waits;
 mod watches;

@@ -1,0 +1,140 @@
+//! The static check: what can be said of a plan before anything runs, all at once.
+//!
+//! Errors are certain: the plan could not run past the place. Everything else is a warning.
+
+mod arguments;
+mod commands;
+mod habits;
+mod header;
+mod leftovers;
+mod modules;
+mod names;
+mod outline;
+mod phases;
+mod rhai_names;
+
+use std::collections::{BTreeMap, HashMap};
+
+use rhai::Position;
+
+use crate::words::diagnostic::{Diagnostic, line_of};
+use crate::words::place::Place;
+
+use super::functions::Function;
+use super::modules::place_of;
+use super::plan::Plan;
+
+use outline::{Definition, Source, definitions};
+
+/// All that is wrong with a plan or doubtful in it, the plan's own file first.
+#[must_use]
+pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
+    let mut found = plan.problems().to_vec();
+    let definitions: BTreeMap<&str, Vec<Definition>> = plan
+        .trees()
+        .map(|(id, ast)| (id, definitions(ast)))
+        .collect();
+    let host: HashMap<&str, &Function> = functions.iter().map(|f| (f.name, f)).collect();
+    let sources: BTreeMap<&str, Source<'_>> = plan
+        .trees()
+        .filter_map(|(id, ast)| {
+            let text = plan.sources().get(id)?;
+            let own = definitions.get(id)?;
+            Some((
+                id,
+                Source::new(id, text, id == plan.main(), ast, own, &host),
+            ))
+        })
+        .collect();
+    let known = Known {
+        functions,
+        host,
+        sources: &sources,
+        definitions: &definitions,
+    };
+    for source in sources.values().filter(|source| is_checked(source, plan)) {
+        let mut notes = Notes {
+            id: source.id,
+            found: Vec::new(),
+        };
+        names::check(source, &known, &mut notes);
+        arguments::check(source, &known, &mut notes);
+        header::check(source, &mut notes);
+        modules::check(source, &known, &mut notes);
+        phases::check(source, &mut notes);
+        habits::check(source, &mut notes);
+        commands::check(source, &mut notes);
+        leftovers::check(source, &known, &mut notes);
+        found.extend(notes.found.into_iter().map(|d| d.in_source(source.text)));
+    }
+    found.extend(habits::of_the_plan(&known, plan.main()));
+    order(found, plan)
+}
+
+/// The modules of deployrun itself are checked by its tests, not again with every plan.
+fn is_checked(source: &Source<'_>, plan: &Plan) -> bool {
+    source.is_main || !source.id.starts_with("std/") || plan.main().starts_with("std/")
+}
+
+/// By file and place, the plan's own file first; each finding once.
+fn order(mut found: Vec<Diagnostic>, plan: &Plan) -> Vec<Diagnostic> {
+    for problem in &mut found {
+        if problem.line.is_none() {
+            let source = plan.sources().get(&problem.place.file);
+            problem.line = source.and_then(|text| line_of(text, problem.place.line));
+        }
+    }
+    let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code.clone());
+    found.sort_by_cached_key(key);
+    found.dedup_by(|again, kept| {
+        let same =
+            again.place == kept.place && again.code == kept.code && again.message == kept.message;
+        if same && kept.hint.is_none() {
+            kept.hint = again.hint.take();
+        }
+        same
+    });
+    found
+}
+
+/// What one source can know of the others and of the host.
+struct Known<'p> {
+    functions: &'p [Function],
+    host: HashMap<&'p str, &'p Function>,
+    sources: &'p BTreeMap<&'p str, Source<'p>>,
+    definitions: &'p BTreeMap<&'p str, Vec<Definition>>,
+}
+
+impl Known<'_> {
+    /// How many parameters a closure has, captured variables counted.
+    fn closure_params(&self, name: &str) -> Option<usize> {
+        let mut all = self.definitions.values().flatten();
+        all.find(|def| def.name == name).map(|def| def.params.len())
+    }
+
+    /// May a map hold a closure under this name?
+    fn is_map_key(&self, name: &str) -> bool {
+        self.sources
+            .values()
+            .any(|source| source.map_keys.contains(name))
+    }
+}
+
+/// The findings in one source.
+struct Notes<'p> {
+    id: &'p str,
+    found: Vec<Diagnostic>,
+}
+
+impl Notes<'_> {
+    fn place(&self, pos: Position) -> Place {
+        place_of(self.id, pos)
+    }
+
+    fn push(&mut self, found: Diagnostic) {
+        self.found.push(found);
+    }
+}
+
+#[cfg(test)]
+mod tests;
