@@ -188,6 +188,7 @@ pub struct Core {
     pub(super) gate_open: bool,
     pub(super) opened_boot_ms: i64,
     pub(super) acted: bool,
+    /// Steps that have no back-out, whether they acted or not.
     pub(super) without_back_out: Vec<(CallId, String)>,
     pub(super) last_armed_by_hand: bool,
     pub(super) no_return: Vec<String>,
@@ -729,7 +730,6 @@ impl Core {
     }
 
     fn void_own(&mut self, id: &CallId) {
-        self.without_back_out.retain(|(other, _)| other != id);
         if let Some(armed) = self.armed_mut(id).filter(|a| a.own) {
             armed.status = ArmedStatus::Void;
         }

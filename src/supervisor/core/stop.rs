@@ -261,6 +261,7 @@ impl Core {
             without_back_out: if backed_out {
                 self.without_back_out
                     .iter()
+                    .filter(|(id, _)| self.steps.get(id).is_some_and(|step| step.acted))
                     .map(|(_, title)| title.clone())
                     .collect()
             } else {
