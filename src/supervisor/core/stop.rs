@@ -5,7 +5,7 @@ use crate::words::event::{Actor, Event, RunEnd, StillChanged};
 use crate::words::outcome::{Phase, RunOutcome, StopCause};
 use crate::words::place::Place;
 
-use super::state::{ArmedStatus, Stop, Waiting};
+use super::state::{ArmedStatus, Gate, Stop, Waiting};
 use super::{Action, Core, ScriptEnd, Try};
 
 /// How long a script that was stopped is waited for. It may sit in a read that cannot be broken off;
@@ -41,11 +41,16 @@ impl Core {
         if !first {
             return;
         }
-        self.act(Action::StopScript);
-        // A script that is being replayed is waited for: the closures of back-outs come from it.
-        self.script_due = self
-            .live
-            .then(|| self.now.boot_ms.saturating_add_unsigned(SCRIPT_WAIT_MS));
+        if self.live {
+            self.act(Action::StopScript);
+            let wait = self.now.boot_ms.saturating_add_unsigned(SCRIPT_WAIT_MS);
+            self.script_due = Some(wait);
+        }
+        // Before that, the replay goes on to where the plan stood: it brings the closures of
+        // back-outs, and does nothing else.
+        if !self.gate_open {
+            self.gate = Gate::Closed;
+        }
         self.told_to_end = true;
         self.end_steps(false);
         self.retry_at.retain(|id, _| id.is_in_back_out());

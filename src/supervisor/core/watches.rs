@@ -7,11 +7,15 @@ use crate::words::outcome::{Phase, StopCause};
 use super::{Action, Core};
 
 impl Core {
-    /// From the first call that is not in the journal, watches are sampled.
+    /// From the first call that is not in the journal, watches are sampled and a stop holds for the
+    /// script.
     pub(super) fn go_live(&mut self) {
         if !std::mem::replace(&mut self.live, true) {
             for watch in self.watches.values_mut() {
                 watch.next_boot_ms = self.now.boot_ms;
+            }
+            if self.stop.is_some() {
+                self.act(Action::StopScript);
             }
         }
     }
