@@ -416,8 +416,9 @@ impl<S: Scripts> Driver<S> {
             Action::TakeLock { environment } => {
                 // The run must be there before it can have a lock.
                 self.flush();
+                // As a message: what else was to be done comes first, a failure of the journal too.
                 let answer = self.take_lock(&environment);
-                self.take(Input::Lock(answer));
+                let _ = self.to_self.send(Message::Tell(Input::Lock(answer)));
             }
             Action::StopScript => {
                 self.samples.clear();
