@@ -205,6 +205,8 @@ pub struct Core {
     /// Until when the script is waited for after a stop, on the boot clock.
     pub(super) script_due: Option<i64>,
     pub(super) live: bool,
+    /// The run comes from another process, and nothing was done about that yet.
+    pub(super) came_back: bool,
     pub(super) journal_gone: bool,
     /// Since the run stops: were the steps in flight told to end, by this process?
     pub(super) told_to_end: bool,
@@ -259,6 +261,7 @@ impl Core {
             script_ended: false,
             script_due: None,
             live: true,
+            came_back: false,
             journal_gone: false,
             told_to_end: false,
             left: false,
@@ -284,6 +287,7 @@ impl Core {
         // Interrupts were meant for the process that is gone.
         core.interrupts = 0;
         core.live = false;
+        core.came_back = true;
         core.gate = if core.gate_open {
             Gate::Open
         } else {

@@ -170,7 +170,24 @@ impl Core {
         }
     }
 
+    /// What a process does first with a run that another one had.
+    fn come_back(&mut self) {
+        if self.stop.is_some() {
+            // The other one may have died before it could tell the steps.
+            return self.end_steps(false);
+        }
+        let overridden = self.settings.override_window.clone();
+        if let (Some(reason), Some(window), Some(_)) =
+            (overridden, self.window.clone(), self.closes_ms)
+        {
+            self.record(Event::WindowOverridden { window, reason });
+        }
+    }
+
     pub(super) fn on_time(&mut self) {
+        if std::mem::take(&mut self.came_back) {
+            self.come_back();
+        }
         if self.stop.is_none() && matches!(self.phase, Phase::Release | Phase::Verify) {
             self.stop_if_over();
         }
