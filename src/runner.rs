@@ -451,7 +451,8 @@ fn random() -> u32 {
 
 /// An instant of the past on both clocks, seen from now.
 fn then(at_ms: i64, now: Now) -> Now {
-    let ago = now.wall_ms.saturating_sub(at_ms);
+    // Seen from a wall clock that was set back, the past does not lie in the future.
+    let ago = now.wall_ms.saturating_sub(at_ms).max(0);
     Now {
         wall_ms: at_ms,
         boot_ms: now.boot_ms.saturating_sub(ago),
