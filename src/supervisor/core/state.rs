@@ -105,6 +105,8 @@ pub(super) struct Group {
     pub attempt: u32,
     /// How many back-outs were armed when the present attempt began.
     pub armed_before: usize,
+    /// What the present attempt did is being undone, for the next one.
+    pub unwinding: bool,
 }
 
 /// A watch that was set.
@@ -525,6 +527,10 @@ impl Core {
                 no_return,
             } => self.apply_disarmed(ids, reason, *no_return),
             Event::BackOutStarted { id, attempt, .. } => {
+                let group = self.groups.get_mut("").and_then(|groups| groups.last_mut());
+                if let Some(group) = group.filter(|_| self.stop.is_none()) {
+                    group.unwinding = true;
+                }
                 if let Some(armed) = self.armed_mut(id) {
                     armed.status = ArmedStatus::Running;
                     armed.attempts = *attempt;
@@ -608,6 +614,7 @@ impl Core {
                     retries: *retries,
                     attempt: 1,
                     armed_before: self.armed.len(),
+                    unwinding: false,
                 };
                 self.groups.entry(id.fiber.clone()).or_default().push(group);
             }
@@ -621,6 +628,7 @@ impl Core {
                     if let Some(group) = groups.last_mut() {
                         group.attempt += 1;
                         group.armed_before = armed_before;
+                        group.unwinding = false;
                     }
                 } else {
                     groups.pop();

@@ -286,7 +286,10 @@ impl Core {
         let time_left = group
             .ends_boot_ms
             .is_none_or(|ends| ends > self.now.boot_ms);
-        if !failed || group.attempt > group.retries || !time_left {
+        // What is half undone is undone whole, even if another process began it and the time is
+        // over by now.
+        let again = group.unwinding || (group.attempt <= group.retries && time_left);
+        if !failed || !again {
             return self.called(id, call, place, Answer::Value(Value::Bool(false)));
         }
         let armed_before = group.armed_before;
