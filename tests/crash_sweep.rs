@@ -6,137 +6,15 @@
 
 mod support;
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::Value;
-
-use support::effects::{self, Effects};
+use support::crash::{
+    Reference, assert_announced, assert_as_before, assert_free, assert_like_undisturbed,
+    assert_sound, reference, site, take_up,
+};
 use support::journal;
-use support::live::Finished;
-use support::site::Site;
 use support::sweep::{Point, sweep};
-use support::tree::{Tree, difference};
+use support::tree::difference;
 
 const FAULT: &str = "DEPLOYRUN_FAULT";
-
-/// The undisturbed run of a plan.
-struct Reference {
-    plan: String,
-    code: Option<i32>,
-    effects: Effects,
-    before: Tree,
-    after: Tree,
-    end: Value,
-}
-
-fn plan(name: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/plans/crash")
-        .join(name)
-        .with_extension("rhai");
-    fs::read_to_string(path).expect("the plan")
-}
-
-fn site(plan: &str) -> Site {
-    let site = Site::new(plan);
-    site.write("new.conf", "listen 82\n");
-    site.write(
-        "next.rhai",
-        "plan(#{ name: \"next\", version: \"1\", environment: \"test\" }); run([\"true\"]);",
-    );
-    site
-}
-
-fn reference(name: &str, code: i32) -> Reference {
-    let plan = plan(name);
-    let site = site(&plan);
-    let before = site.tree();
-    let finished = site.finish(&["run", "plan.rhai"]);
-    assert_eq!(finished.code, Some(code), "{}", finished.told());
-    let journal = site.journal();
-    let calls = journal::of_kind(&journal, "called").len()
-        + journal::of_kind(&journal, "call-began").len()
-        + journal::of_kind(&journal, "step-started").len();
-    assert!(calls >= 15, "the plan has only {calls} calls");
-    Reference {
-        plan,
-        code: finished.code,
-        effects: site.effects(),
-        before,
-        after: site.tree(),
-        end: journal::end(&journal).expect("an end").clone(),
-    }
-}
-
-/// What is true of every journal after a crash that only the controller suffered.
-fn assert_sound(site: &Site, told: &[&Finished]) {
-    let journal = site.journal();
-    let wrong = journal::disorder(&journal);
-    assert_eq!(wrong, None, "{}", site.told());
-    let unknown = journal.iter().find(|e| e["outcome"] == "unknown");
-    assert_eq!(unknown, None, "{}", site.told());
-    // Nothing was told that is not in the journal.
-    for finished in told {
-        for event in &finished.events {
-            let at = usize::try_from(event["seq"].as_u64().expect("a number")).expect("small");
-            assert_eq!(
-                event["event"],
-                journal
-                    .get(at - 1)
-                    .map_or(Value::Null, |e| e["event"].clone()),
-                "{}",
-                site.told()
-            );
-        }
-    }
-}
-
-/// The environment is free again.
-fn assert_free(site: &Site) {
-    let next = site.finish(&["run", "next.rhai"]);
-    assert_eq!(next.code, Some(0), "the next run: {}", next.told());
-}
-
-/// Takes up what the crash left. `None` if there was nothing to take up.
-fn take_up(site: &Site, args: &[&str], told: &Finished) -> Option<Finished> {
-    let journal = site.journal();
-    let finished = site.finish(args);
-    if journal.is_empty() {
-        assert_eq!(finished.code, Some(1), "{}", finished.told());
-        assert_eq!(told.events.len(), 0, "{}", told.told());
-        assert_eq!(site.effects(), Effects::new());
-        return None;
-    }
-    if journal::end(&journal).is_some() {
-        assert_eq!(finished.code, Some(1), "{}", finished.told());
-        assert!(finished.stderr.contains("has ended"), "{}", finished.told());
-        return None;
-    }
-    Some(finished)
-}
-
-fn assert_like_undisturbed(site: &Site, reference: &Reference) {
-    let told = || site.told();
-    assert_eq!(site.effects(), reference.effects, "{}", told());
-    let wrong = difference(&reference.after, &site.tree());
-    assert_eq!(wrong, "", "{}", told());
-    let journal = site.journal();
-    let end = journal::end(&journal).expect("an end");
-    assert_eq!(end["outcome"], reference.end["outcome"], "{}", told());
-    let changed = |end: &Value| {
-        let list = end["still_changed"].as_array().cloned().unwrap_or_default();
-        list.iter().map(|c| c["title"].clone()).collect::<Vec<_>>()
-    };
-    assert_eq!(changed(end), changed(&reference.end), "{}", told());
-}
-
-fn assert_as_before(site: &Site, reference: &Reference) {
-    let wrong = difference(&reference.before, &site.tree());
-    assert_eq!(wrong, "", "{}", site.told());
-    let wrong = effects::backed_out(&site.effects(), &reference.effects);
-    assert_eq!(wrong, Ok(()), "{}", site.told());
-}
 
 /// Kill, `resume`: as if nothing had happened.
 fn resumed(reference: &Reference, fault: &str) -> Point {
@@ -281,23 +159,6 @@ fn writes_failed(reference: &Reference, n: u64) -> Point {
     }
     assert_free(&site);
     Point::Tried
-}
-
-/// Nothing acted that had not been announced in the journal, and nothing after the stop.
-fn assert_announced(site: &Site, finished: &Finished) {
-    let announced: Vec<String> = journal::of_kind(&site.journal(), "step-started")
-        .iter()
-        .map(|e| e["step"]["title"].as_str().unwrap_or_default().to_owned())
-        .collect();
-    for line in site.effects() {
-        let known = announced.iter().any(|title| title.contains(&line));
-        assert!(
-            line.starts_with("undo") || known,
-            "`{line}` acted unannounced: {}\n{}",
-            finished.told(),
-            site.told()
-        );
-    }
 }
 
 fn sweep_resume(name: &str, code: i32) {

@@ -2,21 +2,33 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 use serde_json::Value;
 
-/// The events of all runs of a state directory, in order; none if there is no journal yet.
-pub fn events(state: &Path) -> Vec<Value> {
+/// A copy of the journal, opened; `None` if there is none. The original is left alone: to open a
+/// journal after a crash repairs it, which is for the program to do.
+fn copy(state: &Path) -> Option<Connection> {
     let path = state.join("journal.db");
     if !path.exists() {
-        return Vec::new();
+        return None;
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(&path, flags).expect("the journal opens");
+    let copy = tempfile::tempdir().expect("a directory");
+    for name in ["journal.db", "journal.db-wal"] {
+        let _ = std::fs::copy(state.join(name), copy.path().join(name));
+    }
+    let connection = Connection::open(copy.path().join("journal.db")).expect("the journal opens");
     let whole: String = connection
         .query_row("PRAGMA integrity_check", [], |row| row.get(0))
         .expect("the journal can be checked");
     assert_eq!(whole, "ok", "the journal is damaged");
+    Some(connection)
+}
+
+/// The events of all runs of a state directory, in order; none if there is no journal yet.
+pub fn events(state: &Path) -> Vec<Value> {
+    let Some(connection) = copy(state) else {
+        return Vec::new();
+    };
     let Ok(mut statement) = connection.prepare("SELECT data FROM entries ORDER BY place") else {
         return Vec::new();
     };
@@ -65,4 +77,17 @@ pub fn disorder(events: &[Value]) -> Option<String> {
         }
     }
     None
+}
+
+/// Ids of the runs that have no end.
+pub fn unfinished(state: &Path) -> Vec<String> {
+    let Some(connection) = copy(state) else {
+        return Vec::new();
+    };
+    let query = "SELECT id FROM runs WHERE outcome IS NULL ORDER BY number";
+    let Ok(mut statement) = connection.prepare(query) else {
+        return Vec::new();
+    };
+    let rows = statement.query_map([], |row| row.get(0)).expect("the runs");
+    rows.map(|id| id.expect("an id")).collect()
 }

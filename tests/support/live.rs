@@ -93,7 +93,7 @@ impl Live {
     }
 
     /// Waits until an event is told for which `is` holds, and returns it.
-    pub fn wait_for(&mut self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for(&mut self, what: &str, mut is: impl FnMut(&Value) -> bool) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
             let left = until.saturating_duration_since(Instant::now());

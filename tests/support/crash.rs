@@ -1,0 +1,147 @@
+//! What is true after a crash, whatever caused it.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::effects::{self, Effects};
+use super::journal;
+use super::live::Finished;
+use super::site::Site;
+use super::tree::{Tree, difference};
+
+/// The undisturbed run of a plan.
+pub struct Reference {
+    pub plan: String,
+    pub code: Option<i32>,
+    pub effects: Effects,
+    pub before: Tree,
+    pub after: Tree,
+    pub end: Value,
+}
+
+pub fn plan(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/plans/crash")
+        .join(name)
+        .with_extension("rhai");
+    fs::read_to_string(path).expect("the plan")
+}
+
+pub fn site(plan: &str) -> Site {
+    let site = Site::new(plan);
+    site.write("new.conf", "listen 82\n");
+    site.write(
+        "next.rhai",
+        "plan(#{ name: \"next\", version: \"1\", environment: \"test\" }); run([\"true\"]);",
+    );
+    site
+}
+
+pub fn reference(name: &str, code: i32) -> Reference {
+    let plan = plan(name);
+    let site = site(&plan);
+    let before = site.tree();
+    let finished = site.finish(&["run", "plan.rhai"]);
+    assert_eq!(finished.code, Some(code), "{}", finished.told());
+    let journal = site.journal();
+    let calls = journal::of_kind(&journal, "called").len()
+        + journal::of_kind(&journal, "call-began").len()
+        + journal::of_kind(&journal, "step-started").len();
+    assert!(calls >= 15, "the plan has only {calls} calls");
+    Reference {
+        plan,
+        code: finished.code,
+        effects: site.effects(),
+        before,
+        after: site.tree(),
+        end: journal::end(&journal).expect("an end").clone(),
+    }
+}
+
+/// What is true of every journal after a crash that only the controller suffered.
+pub fn assert_sound(site: &Site, told: &[&Finished]) {
+    let journal = site.journal();
+    let wrong = journal::disorder(&journal);
+    assert_eq!(wrong, None, "{}", site.told());
+    let unknown = journal.iter().find(|e| e["outcome"] == "unknown");
+    assert_eq!(unknown, None, "{}", site.told());
+    // Nothing was told that is not in the journal.
+    for finished in told {
+        for event in &finished.events {
+            let at = usize::try_from(event["seq"].as_u64().expect("a number")).expect("small");
+            assert_eq!(
+                event["event"],
+                journal
+                    .get(at - 1)
+                    .map_or(Value::Null, |e| e["event"].clone()),
+                "{}",
+                site.told()
+            );
+        }
+    }
+}
+
+/// The environment is free again.
+pub fn assert_free(site: &Site) {
+    let next = site.finish(&["run", "next.rhai"]);
+    assert_eq!(next.code, Some(0), "the next run: {}", next.told());
+}
+
+/// Takes up what the crash left. `None` if there was nothing to take up.
+pub fn take_up(site: &Site, args: &[&str], told: &Finished) -> Option<Finished> {
+    let journal = site.journal();
+    let finished = site.finish(args);
+    if journal.is_empty() {
+        assert_eq!(finished.code, Some(1), "{}", finished.told());
+        assert_eq!(told.events.len(), 0, "{}", told.told());
+        assert_eq!(site.effects(), Effects::new());
+        return None;
+    }
+    if journal::end(&journal).is_some() {
+        assert_eq!(finished.code, Some(1), "{}", finished.told());
+        assert!(finished.stderr.contains("has ended"), "{}", finished.told());
+        return None;
+    }
+    Some(finished)
+}
+
+pub fn assert_like_undisturbed(site: &Site, reference: &Reference) {
+    let told = || site.told();
+    assert_eq!(site.effects(), reference.effects, "{}", told());
+    let wrong = difference(&reference.after, &site.tree());
+    assert_eq!(wrong, "", "{}", told());
+    let journal = site.journal();
+    let end = journal::end(&journal).expect("an end");
+    assert_eq!(end["outcome"], reference.end["outcome"], "{}", told());
+    let changed = |end: &Value| {
+        let list = end["still_changed"].as_array().cloned().unwrap_or_default();
+        list.iter().map(|c| c["title"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(changed(end), changed(&reference.end), "{}", told());
+}
+
+pub fn assert_as_before(site: &Site, reference: &Reference) {
+    let wrong = difference(&reference.before, &site.tree());
+    assert_eq!(wrong, "", "{}", site.told());
+    let wrong = effects::backed_out(&site.effects(), &reference.effects);
+    assert_eq!(wrong, Ok(()), "{}", site.told());
+}
+
+/// Nothing acted that had not been announced in the journal, and nothing after the stop.
+pub fn assert_announced(site: &Site, finished: &Finished) {
+    let announced: Vec<String> = journal::of_kind(&site.journal(), "step-started")
+        .iter()
+        .map(|e| e["step"]["title"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    for line in site.effects() {
+        let known = announced.iter().any(|title| title.contains(&line));
+        assert!(
+            line.starts_with("undo") || known,
+            "`{line}` acted unannounced: {}\n{}",
+            finished.told(),
+            site.told()
+        );
+    }
+}
