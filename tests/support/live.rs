@@ -118,6 +118,11 @@ impl Live {
         self.wait_for(kind, |event| event["event"] == kind)
     }
 
+    /// Has it not ended yet?
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(self.pid()).expect("a pid");

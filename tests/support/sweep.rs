@@ -71,3 +71,29 @@ pub fn sweep(what: &str, first: u64, stride: u64, point: impl Fn(u64) -> Point +
     println!("{what}: {tried} points tried ({of})");
     tried
 }
+
+/// Tries every item, several at once. `point` panics when something is wrong.
+pub fn each<T: Sync + std::fmt::Debug>(what: &str, items: &[T], point: impl Fn(&T) + Sync) {
+    let next = AtomicU64::new(0);
+    let wrong = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs().min(items.len()) {
+            scope.spawn(|| {
+                loop {
+                    let at = usize::try_from(next.fetch_add(1, Ordering::SeqCst));
+                    let Some(item) = at.ok().and_then(|at| items.get(at)) else {
+                        return;
+                    };
+                    let tried =
+                        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| point(item)));
+                    if tried.is_err() {
+                        wrong.lock().expect("no panic inside").push(item);
+                    }
+                }
+            });
+        }
+    });
+    let wrong = wrong.into_inner().expect("no panic inside");
+    assert!(wrong.is_empty(), "{what}: wrong at {wrong:?}, see above");
+    println!("{what}: {} tried", items.len());
+}

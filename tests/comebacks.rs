@@ -1,0 +1,406 @@
+//! Losing a run and coming back to it: deployrun killed, its terminal gone, interrupted again and
+//! again, a second run beside it.
+
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use support::live::{Finished, Live, PATIENCE};
+use support::site::Site;
+use support::tree::difference;
+use support::{effects, journal, need, processes};
+
+/// Waits until something is so that no event tells of.
+fn until(what: &str, is: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < end, "{what} does not come");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn wait_for(path: &Path) {
+    until(&path.display().to_string(), || path.exists());
+}
+
+fn plan(body: &str) -> String {
+    format!("plan(#{{ name: \"back\", version: \"1\", environment: \"test\" }});\n{body}")
+}
+
+fn kinds(finished: &Finished) -> Vec<&str> {
+    finished
+        .events
+        .iter()
+        .map(|e| e["event"].as_str().unwrap_or_default())
+        .collect()
+}
+
+/// A step that acts, waits for the file `go`, and acts again.
+const WAITS: &str = r#"
+let out = run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done; ./act do b; echo done", #{
+    back_out: "./act undo b; ./act undo a", grace: "1s",
+});
+run(["./act", "do", out.stdout.split("\n")[0]], #{ back_out: "./act undo done" });
+"#;
+
+/// Starts the plan, waits until its step is in flight, and kills deployrun.
+fn killed_in_flight(body: &str) -> (Site, Finished) {
+    let site = Site::new(&plan(body));
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    live.wait_for_kind("step-started");
+    wait_for(&site.path("ready"));
+    let killed = live.kill();
+    assert!(killed.was_killed());
+    (site, killed)
+}
+
+fn in_flight(site: &Site) -> bool {
+    !processes::with_command(&format!("{}/runs", site.state().display())).is_empty()
+}
+
+#[test]
+fn a_step_outlives_deployrun_and_is_adopted() {
+    let (site, _) = killed_in_flight(WAITS);
+    assert!(in_flight(&site), "the step died with deployrun");
+    let mut live = Live::start(site.command(&["resume", "2"]));
+    live.wait_for_kind("run-resumed");
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\ndo done"));
+    let journal = site.journal();
+    assert_eq!(
+        journal::of_kind(&journal, "step-started").len(),
+        2,
+        "{}",
+        site.told()
+    );
+}
+
+#[test]
+fn a_step_that_ends_while_nobody_looks_is_believed() {
+    let (site, _) = killed_in_flight(WAITS);
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\ndo done"));
+}
+
+#[test]
+fn a_step_that_fails_while_nobody_looks_is_backed_out() {
+    let body = WAITS.replace("echo done", "echo done; exit 7");
+    let (site, _) = killed_in_flight(&body);
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\nundo b\nundo a"));
+    let journal = site.journal();
+    assert_eq!(
+        journal::end(&journal).expect("an end")["cause"],
+        "failed-step"
+    );
+}
+
+#[test]
+fn a_step_in_flight_is_ended_before_it_is_backed_out() {
+    let (site, _) = killed_in_flight(WAITS);
+    let before = Instant::now();
+    let finished = site.finish(&["back-out", "--yes", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo b\nundo a"));
+    assert!(
+        before.elapsed() < Duration::from_secs(30),
+        "it waited for the step"
+    );
+    assert!(!in_flight(&site));
+}
+
+#[test]
+fn the_timeout_of_a_step_needs_nobody() {
+    let body = WAITS.replace("grace: \"1s\"", "grace: \"1s\", timeout: \"2s\"");
+    let (site, _) = killed_in_flight(&body);
+    until("the end of the step", || !in_flight(&site));
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    let ended = journal::of_kind(&site.journal(), "step-ended")[0].clone();
+    assert_eq!(ended["end"]["cut_off"]["why"], "timeout", "{ended}");
+}
+
+#[test]
+fn an_adopted_step_has_the_time_that_was_left() {
+    let body = WAITS.replace("grace: \"1s\"", "grace: \"1s\", timeout: \"4s\"");
+    let (site, killed) = killed_in_flight(&body);
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    let at = |events: &[Value], kind: &str| -> i64 {
+        let event = events.iter().find(|e| e["event"] == kind).expect(kind);
+        event["at_ms"].as_i64().expect("a time")
+    };
+    let took = at(&finished.events, "step-ended") - at(&killed.events, "step-started");
+    assert!(
+        (4_000..8_000).contains(&took),
+        "{took} ms: {}",
+        finished.told()
+    );
+    let ended = journal::of_kind(&site.journal(), "step-ended")[0].clone();
+    assert_eq!(ended["end"]["cut_off"]["why"], "timeout", "{ended}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_does_not_end_a_run() {
+    need("script", "bsdutils");
+    let site = Site::new(&plan(WAITS));
+    let mut command = site.command_of(Path::new("script"), &[]);
+    let program = env!("CARGO_BIN_EXE_deployrun");
+    command.args(["-q", "-c", &format!("{program} run plan.rhai"), "/dev/null"]);
+    command.env("SHELL", "/bin/sh");
+    let live = Live::start(command);
+    wait_for(&site.path("ready"));
+    // With `script` the terminal is gone, and nobody reads what is printed any more.
+    live.kill();
+    until("word of the terminal", || {
+        !journal::of_kind(&site.journal(), "hung-up").is_empty()
+    });
+    site.write("go", "");
+    until("the end of the run", || {
+        journal::end(&site.journal()).is_some()
+    });
+    let journal = site.journal();
+    assert_eq!(
+        journal::end(&journal).expect("an end")["outcome"],
+        "released"
+    );
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\ndo done"));
+}
+
+#[test]
+fn nobody_reads_the_output_any_more() {
+    // A closed pipe in place of the terminal: `deployrun plan.rhai | head -1`.
+    let site = Site::new(&plan(WAITS));
+    let program = env!("CARGO_BIN_EXE_deployrun");
+    let mut command = site.command_of(Path::new("sh"), &[]);
+    command.args(["-c", &format!("exec {program} run plan.rhai | head -n 1")]);
+    let finished = {
+        let live = Live::start(command);
+        wait_for(&site.path("ready"));
+        site.write("go", "");
+        live.finish()
+    };
+    assert_eq!(finished.events.len(), 1, "{}", finished.told());
+    until("the end of the run", || {
+        journal::end(&site.journal()).is_some()
+    });
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\ndo done"));
+}
+
+/// A step that ignores TERM, with a grace that no test waits for.
+const STUBBORN: &str = r#"
+run("trap '' TERM; ./act do a; : > ready; while ! test -e never; do sleep 0.05; done", #{
+    grace: "10m", back_out: "./act undo a; : > undoing; while ! test -e go; do sleep 0.05; done",
+});
+"#;
+
+/// Signals that come so close together are one: a terminal sends to the whole group.
+fn let_the_debounce_pass() {
+    std::thread::sleep(Duration::from_millis(300));
+}
+
+#[test]
+fn interrupted_once_twice_and_a_third_time() {
+    let site = Site::new(&plan(STUBBORN));
+    let before = site.tree();
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    live.signal(Signal::INT);
+    // The same keystroke, delivered twice.
+    live.signal(Signal::INT);
+    let first = live.wait_for_kind("interrupted");
+    assert_eq!(first["count"], 1);
+    live.wait_for_kind("stopping");
+    let_the_debounce_pass();
+    live.signal(Signal::INT);
+    let second = live.wait_for_kind("interrupted");
+    assert_eq!(second["count"], 2);
+    let ended = live.wait_for_kind("step-ended");
+    assert_eq!(ended["outcome"], "cut-off", "{ended}");
+    wait_for(&site.path("undoing"));
+    let_the_debounce_pass();
+    live.signal(Signal::INT);
+    let left = live.wait_for_kind("left");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(4), "{left} {}", finished.told());
+    assert!(journal::end(&site.journal()).is_none(), "{}", site.told());
+    // The back-out goes on without deployrun, and whoever comes back waits for it.
+    let mut live = Live::start(site.command(&["back-out", "--yes", "2"]));
+    live.wait_for_kind("run-resumed");
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+    assert_eq!(difference(&before, &site.tree()), "");
+}
+
+#[test]
+fn a_run_that_lives_can_be_taken_up_by_nobody() {
+    let site = Site::new(&plan(WAITS));
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    let run = live.wait_for_kind("step-started")["run"].clone();
+    let run = run.as_str().expect("an id");
+    for command in [&["resume", run][..], &["back-out", "--yes", run]] {
+        let refused = site.finish(command);
+        assert_eq!(refused.code, Some(5), "{}", refused.told());
+        assert!(refused.stderr.contains(run), "{}", refused.told());
+        assert!(
+            refused.stderr.contains(&live.pid().to_string()),
+            "who has it is not said: {}",
+            refused.told()
+        );
+    }
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    let refused = site.finish(&["resume", run]);
+    assert_eq!(refused.code, Some(1), "{}", refused.told());
+    assert!(
+        refused.stderr.contains("has ended: released"),
+        "{}",
+        refused.told()
+    );
+}
+
+const OTHER: &str = "plan(#{ name: \"other\", version: \"2\", environment: \"test\" });
+run([\"./act\", \"do\", \"other\"], #{ back_out: [\"./act\", \"undo\", \"other\"] });";
+
+#[test]
+fn a_second_run_is_refused_while_the_first_one_lives() {
+    let site = Site::new(&plan(WAITS));
+    site.write("other.rhai", OTHER);
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    let run = live.wait_for_kind("step-started")["run"].clone();
+    let refused = site.finish(&["run", "other.rhai"]);
+    let told = refused.told();
+    assert_eq!(refused.code, Some(1), "{told}");
+    for word in [
+        run.as_str().expect("an id"),
+        "--lock-wait",
+        "release of back 1",
+    ] {
+        assert!(told.contains(word), "`{word}` is missing: {told}");
+    }
+    // Or it waits.
+    let mut waits = Live::start(site.command(&["run", "other.rhai", "--lock-wait", "10m"]));
+    waits.wait_for_kind("lock-waited");
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    let waited = waits.finish();
+    assert_eq!(waited.code, Some(0), "{}", waited.told());
+    assert_eq!(
+        site.effects(),
+        effects::lines("do a\ndo b\ndo done\ndo other")
+    );
+    assert!(kinds(&waited).contains(&"lock-taken"));
+}
+
+#[test]
+fn a_second_run_is_refused_until_the_dead_one_is_recovered() {
+    let (site, _) = killed_in_flight(WAITS);
+    site.write("other.rhai", OTHER);
+    let run = journal::unfinished(site.state()).remove(0);
+    let refused = site.finish(&["run", "other.rhai"]);
+    let told = refused.told();
+    assert_eq!(refused.code, Some(1), "{told}");
+    for word in [
+        format!("deployrun resume {run}"),
+        format!("deployrun back-out {run}"),
+    ] {
+        assert!(told.contains(&word), "`{word}` is missing: {told}");
+    }
+    let recovered = site.finish(&["back-out", "--yes", &run]);
+    assert_eq!(recovered.code, Some(3), "{}", recovered.told());
+    let next = site.finish(&["run", "other.rhai"]);
+    assert_eq!(next.code, Some(0), "{}", next.told());
+    assert_eq!(
+        site.effects(),
+        effects::lines("do a\nundo b\nundo a\ndo other")
+    );
+}
+
+#[test]
+fn an_answer_that_comes_after_the_stop_is_not_acted_upon() {
+    // The step ignores TERM and ends well, after the stop: nothing of the plan follows.
+    let body = r#"
+        try {
+            run("trap '' TERM; ./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{
+                grace: "10m", back_out: "./act undo a",
+            });
+        } catch { run("./act do caught"); }
+        run("./act do next");
+    "#;
+    let site = Site::new(&plan(body));
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    live.signal(Signal::TERM);
+    live.wait_for_kind("stopping");
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+}
+
+#[test]
+fn a_reading_call_that_hangs_does_not_hold_up_a_stop() {
+    let body = r#"
+        run("./act do a", #{ back_out: "./act undo a" });
+        try { probe(": > ready; sleep 600", #{ timeout: "20m" }); } catch { run("./act do caught"); }
+        run("./act do next");
+    "#;
+    let site = Site::new(&plan(body));
+    let live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    let before = Instant::now();
+    live.signal(Signal::INT);
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert!(
+        before.elapsed() < Duration::from_secs(20),
+        "{:?}",
+        before.elapsed()
+    );
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+}
+
+#[test]
+fn stopped_in_the_review_nothing_has_changed() {
+    let site = Site::new(&plan(
+        "probe(\": > ready; sleep 600\"); run(\"./act do a\");",
+    ));
+    let live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    live.signal(Signal::TERM);
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(1), "{}", finished.told());
+    assert_eq!(site.effects(), effects::Effects::new());
+}
+
+#[test]
+fn nohup_is_respected() {
+    // Started with SIGHUP ignored, and sent one: the run goes on.
+    need("nohup", "coreutils");
+    let site = Site::new(&plan(WAITS));
+    let program = env!("CARGO_BIN_EXE_deployrun");
+    let command: Command = site.command_of(Path::new("nohup"), &[program, "run", "plan.rhai"]);
+    let live = Live::start(command);
+    wait_for(&site.path("ready"));
+    live.signal(Signal::HUP);
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+}
