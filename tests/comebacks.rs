@@ -334,6 +334,30 @@ fn a_second_run_is_refused_until_the_dead_one_is_recovered() {
 }
 
 #[test]
+fn of_several_that_come_back_at_once_one_has_the_run() {
+    let (site, _) = killed_in_flight(WAITS);
+    let all: Vec<Live> = (0..4)
+        .map(|_| Live::start(site.command(&["resume", "2"])))
+        .collect();
+    until("one that has the run", || {
+        !journal::of_kind(&site.journal(), "run-resumed").is_empty()
+    });
+    site.write("go", "");
+    let all: Vec<Finished> = all.into_iter().map(Live::finish).collect();
+    let with = |code| all.iter().filter(|f| f.code == Some(code)).count();
+    let told = || {
+        all.iter()
+            .map(Finished::told)
+            .collect::<Vec<_>>()
+            .join("\n")
+    };
+    assert_eq!(with(0), 1, "{}", told());
+    // One that comes late finds a run that has ended.
+    assert_eq!(with(5) + with(1), 3, "{}", told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\ndo done"));
+}
+
+#[test]
 fn an_answer_that_comes_after_the_stop_is_not_acted_upon() {
     // The step ignores TERM and ends well, after the stop: nothing of the plan follows.
     let body = r#"

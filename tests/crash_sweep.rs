@@ -228,6 +228,11 @@ fn a_stuck_run_is_resumed() {
 }
 
 #[test]
+fn a_failure_behind_the_point_of_no_return_is_resumed() {
+    sweep_resume("no_return", 4);
+}
+
+#[test]
 fn a_crash_during_the_recovery_is_resumed() {
     for (name, code) in [("steps", 0), ("fails", 3)] {
         let reference = reference(name, code);
