@@ -113,7 +113,7 @@ fn dispatch(
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let mut values: Vec<Dynamic> = args.iter_mut().map(|arg| arg.flatten_clone()).collect();
     if values.first().is_some_and(Dynamic::is::<TargetName>) {
-        values.remove(0);
+        drop(values.remove(0));
     }
     let place = place_of_call(context, "");
     let read = Args::read(function, fiber, context, place, root, values);

@@ -42,9 +42,7 @@ impl Core {
             return;
         }
         if self.live {
-            self.act(Action::StopScript);
-            let wait = self.now.boot_ms.saturating_add_unsigned(SCRIPT_WAIT_MS);
-            self.script_due = Some(wait);
+            self.stop_script();
         }
         // Before that, the replay goes on to where the plan stood: it brings the closures of
         // back-outs, and does nothing else.
@@ -77,6 +75,12 @@ impl Core {
         }
         self.waiting
             .retain(|_, w| !matches!(w, Waiting::Verify { .. }));
+    }
+
+    /// Refuses every further call of the script, and waits for it only so long.
+    pub(super) fn stop_script(&mut self) {
+        self.act(Action::StopScript);
+        self.script_due = Some(self.now.boot_ms.saturating_add_unsigned(SCRIPT_WAIT_MS));
     }
 
     /// Ends the steps in flight, except those of a back-out.

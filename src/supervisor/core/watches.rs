@@ -15,7 +15,7 @@ impl Core {
                 watch.next_boot_ms = self.now.boot_ms;
             }
             if self.stop.is_some() {
-                self.act(Action::StopScript);
+                self.stop_script();
             }
         }
     }
