@@ -303,9 +303,11 @@ pub struct OwnFunction {
     /// Does it change something?
     pub acts: bool,
     /// It. An error is thrown in the plan.
-    #[expect(clippy::type_complexity, reason = "a name would not make it plainer")]
-    pub call: Box<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>,
+    pub call: OwnCall,
 }
+
+/// What a function of the embedding program does with its arguments.
+pub type OwnCall = Box<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>;
 
 /// A function that plans call.
 #[derive(Clone)]

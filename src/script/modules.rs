@@ -184,13 +184,16 @@ thread_local! {
     static LOADING: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
 }
 
+/// Calls what it is given, with whatever must hold meanwhile.
+pub type Around = Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>;
+
 /// Resolves imports from a plan's sources; a module's body runs once per run.
 #[derive(Clone)]
 pub struct Resolver {
     plan: Arc<Plan>,
     cache: Arc<Mutex<HashMap<String, Shared<Module>>>>,
     /// Called around the body of a module, which may not act.
-    around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+    around: Around,
 }
 
 impl Resolver {
@@ -199,7 +202,7 @@ impl Resolver {
     pub fn new(
         plan: Arc<Plan>,
         cache: Arc<Mutex<HashMap<String, Shared<Module>>>>,
-        around: Arc<dyn Fn(&mut dyn FnMut()) + Send + Sync>,
+        around: Around,
     ) -> Self {
         Self {
             plan,

@@ -49,7 +49,6 @@ pub fn to_json(value: &Dynamic) -> Result<Value, String> {
 }
 
 /// JSON as a script's value.
-#[must_use]
 pub fn from_json(value: &Value) -> Dynamic {
     match value {
         Value::Null => Dynamic::UNIT,

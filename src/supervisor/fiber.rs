@@ -51,6 +51,10 @@ pub enum Reply {
 
 /// What a script tells the driver.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful exist at a time, and not for long"
+)]
 pub enum Message {
     /// A watch was sampled.
     Sampled {
@@ -143,14 +147,19 @@ fn mask_json(value: &mut Value, masker: &Masker) -> bool {
             *text = masked;
             changed
         }
-        Value::Array(items) => items
-            .iter_mut()
-            .fold(false, |any, item| mask_json(item, masker) || any),
-        Value::Object(map) => map
-            .values_mut()
-            .fold(false, |any, item| mask_json(item, masker) || any),
+        Value::Array(items) => mask_all(items.iter_mut(), masker),
+        Value::Object(map) => mask_all(map.values_mut(), masker),
         Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
+}
+
+/// Masks every one of them, and says whether any held a secret.
+fn mask_all<'v>(values: impl Iterator<Item = &'v mut Value>, masker: &Masker) -> bool {
+    let mut any = false;
+    for value in values {
+        any |= mask_json(value, masker);
+    }
+    any
 }
 
 /// A lock whose holder panicked is still good: what it guards is replaced whole.

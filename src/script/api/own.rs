@@ -6,7 +6,7 @@ use rhai::Dynamic;
 use serde_json::Value;
 
 use crate::script::args::Args;
-use crate::script::functions::{Function, Handler, Kind, OwnFunction, Param, When, param};
+use crate::script::functions::{Function, Handler, Kind, OwnCall, OwnFunction, Param, When, param};
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
 use crate::words::call::{Call, Deed, Failure};
@@ -35,13 +35,7 @@ const ACTS: &[Param] = &[
 /// A function of the embedding program. Names live as long as the process: such functions are
 /// registered once, when it starts.
 #[must_use]
-pub fn function(
-    name: &str,
-    params: &[&str],
-    acts: bool,
-    doc: &str,
-    call: Box<dyn Fn(&[Value]) -> Result<Value, String> + Send + Sync>,
-) -> Function {
+pub fn function(name: &str, params: &[&str], acts: bool, doc: &str, call: OwnCall) -> Function {
     let params: Vec<Param> = params
         .iter()
         .map(|name| param(leak(name), Kind::Any, "A value."))

@@ -148,7 +148,7 @@ fn worth(expr: &Expr) -> Worth {
 }
 
 /// Says what is wrong with a value, as far as that is certain, and where.
-fn wrong<'p>(kind: Kind, value: &'p Expr) -> Option<(String, &'p Expr)> {
+fn wrong(kind: Kind, value: &Expr) -> Option<(String, &Expr)> {
     let not = |what: &str| Some((format!("wants {}, not {what}", kind.wants()), value));
     match worth(value) {
         Worth::Unknown => None,
@@ -185,7 +185,7 @@ fn wrong<'p>(kind: Kind, value: &'p Expr) -> Option<(String, &'p Expr)> {
 }
 
 /// The first item of an array that is certainly wrong.
-fn in_array<'p>(array: &'p Expr, good: impl Fn(&Dynamic) -> bool) -> Option<(String, &'p Expr)> {
+fn in_array(array: &Expr, good: impl Fn(&Dynamic) -> bool) -> Option<(String, &Expr)> {
     items(array).find_map(|item| {
         let what = match worth(item) {
             Worth::Literal(value) if good(&value) => return None,

@@ -683,18 +683,10 @@ pub(super) fn captured(block: &[Stmt]) -> Option<(&Dynamic, &[Expr])> {
 
 /// The host function that a statement calls, as itself or for a variable.
 fn called(statement: &Stmt) -> Option<&str> {
-    let of = |expr| match expr {
-        &Expr::FnCall(ref call, _) if call.namespace.path.is_empty() => Some(call.name.as_str()),
-        Expr::Dot(sides, ..) => match &sides.rhs {
-            Expr::MethodCall(call, _) => Some(call.name.as_str()),
-            _ => None,
-        },
-        _ => None,
-    };
     match statement {
         Stmt::FnCall(call, _) if call.namespace.path.is_empty() => Some(&call.name),
-        Stmt::Expr(expr) => of(expr),
-        Stmt::Var(parts, ..) => of(&parts.1),
+        Stmt::Expr(expr) => called_in(expr),
+        Stmt::Var(parts, ..) => called_in(&parts.1),
         _ => None,
     }
 }
@@ -728,4 +720,15 @@ pub(super) fn any_below(expr: &Expr, is: &mut dyn FnMut(&Expr) -> bool) -> bool 
         !found
     });
     found
+}
+
+fn called_in(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::FnCall(call, _) if call.namespace.path.is_empty() => Some(call.name.as_str()),
+        Expr::Dot(sides, ..) => match &sides.rhs {
+            Expr::MethodCall(call, _) => Some(call.name.as_str()),
+            _ => None,
+        },
+        _ => None,
+    }
 }

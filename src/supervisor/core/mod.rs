@@ -190,6 +190,10 @@ pub enum Input {
 
 /// Something to do.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a handful exist at a time, and not for long"
+)]
 pub enum Action {
     /// Write an event; nothing that follows may happen before it is durable.
     Record(Event),

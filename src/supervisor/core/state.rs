@@ -142,7 +142,6 @@ pub(super) enum Waiting {
     Gate { call: Box<Call>, place: Place },
     /// The end of a group, until what its attempt armed is undone.
     Unwind {
-        begin: u32,
         armed_before: usize,
         call: Box<Call>,
         place: Place,

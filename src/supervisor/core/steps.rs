@@ -296,7 +296,6 @@ impl Core {
         self.waiting.insert(
             id,
             Waiting::Unwind {
-                begin,
                 armed_before,
                 call: Box::new(call),
                 place,
