@@ -37,6 +37,13 @@ impl CallId {
         format!("b{}", self.to_string().replace('/', "."))
     }
 
+    /// The name of the directory, in the run's, that holds a try of this step or of its back-out.
+    #[must_use]
+    pub fn directory(&self, attempt: u32, backs_out: bool) -> String {
+        let kind = if backs_out { "back-out" } else { "step" };
+        format!("{kind}-{}-{attempt}", self.to_string().replace('/', "_"))
+    }
+
     /// Is this a call of a back-out's closure?
     #[must_use]
     pub fn is_in_back_out(&self) -> bool {

@@ -5,8 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use super::duration;
+use super::event::LimitBy;
 
 /// Everything a step supervisor must know; it has no other source.
 #[derive(Clone, Serialize, Deserialize)]
@@ -146,4 +150,34 @@ pub struct ProcessFact {
     pub command: String,
     /// Whether it holds stdout or stderr of the step open.
     pub holds_output: bool,
+}
+
+/// How a step ended, in words that follow its title.
+#[must_use]
+pub fn end_words(end: &StepEnd, limit_by: LimitBy, codes: &[i32]) -> String {
+    let time = duration::show(Duration::from_millis(end.duration_ms));
+    match (&end.cut_off, &end.end) {
+        (_, End::Unseen) => "has an unknown end: nobody saw it".to_owned(),
+        (_, End::NotStarted { error }) => format!("could not be started: {error}"),
+        (Some(CutOff::Timeout), _) => {
+            let by = match limit_by {
+                LimitBy::Timeout => "its timeout",
+                LimitBy::Group => "the timeout of its group",
+                LimitBy::Deadline => "the deadline",
+                LimitBy::Window => "the end of the window",
+                LimitBy::BackOut => "the timeout of its back-out",
+            };
+            format!("was cut off by {by} after {time}")
+        }
+        (Some(CutOff::IdleTimeout), _) => {
+            format!("was cut off after {time}: it had printed nothing for too long")
+        }
+        (Some(CutOff::AbortOn { pattern, line }), _) => {
+            format!("was cut off after {time}: its output matches /{pattern}/: {line}")
+        }
+        (Some(CutOff::Stopped), _) => format!("was cut off after {time}"),
+        (None, End::Exited { code }) if codes.contains(code) => format!("succeeded in {time}"),
+        (None, End::Exited { code }) => format!("failed with exit status {code} after {time}"),
+        (None, End::Signaled { signal }) => format!("was ended by signal {signal} after {time}"),
+    }
 }

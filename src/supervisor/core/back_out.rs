@@ -3,9 +3,10 @@
 use crate::words::call::{CallId, Undo};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::Outcome;
+use crate::words::step::end_words;
 
 use super::state::ArmedStatus;
-use super::steps::{end_words, outcome_of};
+use super::steps::outcome_of;
 use super::{Action, Core, Ended, Try};
 
 impl Core {

@@ -17,7 +17,7 @@ mod stop;
 mod watches;
 
 pub use state::{Armed, ArmedStatus, Core, Finding, Stop};
-pub use steps::{answer_of, end_words, outcome_of};
+pub use steps::{answer_of, outcome_of};
 
 use serde_json::Value;
 
@@ -53,9 +53,7 @@ impl Try {
     /// The name of its directory in the run's.
     #[must_use]
     pub fn directory(&self) -> String {
-        let id = self.id.to_string().replace('/', "_");
-        let kind = if self.backs_out { "back-out" } else { "step" };
-        format!("{kind}-{id}-{}", self.attempt)
+        self.id.directory(self.attempt, self.backs_out)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::words::call::{Answer, Call, CallId, Failure, FailureKind, Step};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
-use crate::words::step::{CutOff, End, StepEnd};
+use crate::words::step::{CutOff, End, StepEnd, end_words};
 
 use super::limits::show;
 use super::state::{ArmedStatus, Waiting};
@@ -393,36 +393,6 @@ fn answer_to_script(step: &Step, end: &StepEnd, outcome: Outcome, limit_by: Limi
         tail: end.tail.clone(),
         hint: None,
     })
-}
-
-/// How a step ended, in words that follow its title.
-#[must_use]
-pub fn end_words(end: &StepEnd, limit_by: LimitBy, codes: &[i32]) -> String {
-    let time = show(end.duration_ms);
-    match (&end.cut_off, &end.end) {
-        (_, End::Unseen) => "has an unknown end: nobody saw it".to_owned(),
-        (_, End::NotStarted { error }) => format!("could not be started: {error}"),
-        (Some(CutOff::Timeout), _) => {
-            let by = match limit_by {
-                LimitBy::Timeout => "its timeout",
-                LimitBy::Group => "the timeout of its group",
-                LimitBy::Deadline => "the deadline",
-                LimitBy::Window => "the end of the window",
-                LimitBy::BackOut => "the timeout of its back-out",
-            };
-            format!("was cut off by {by} after {time}")
-        }
-        (Some(CutOff::IdleTimeout), _) => {
-            format!("was cut off after {time}: it had printed nothing for too long")
-        }
-        (Some(CutOff::AbortOn { pattern, line }), _) => {
-            format!("was cut off after {time}: its output matches /{pattern}/: {line}")
-        }
-        (Some(CutOff::Stopped), _) => format!("was cut off after {time}"),
-        (None, End::Exited { code }) if codes.contains(code) => format!("succeeded in {time}"),
-        (None, End::Exited { code }) => format!("failed with exit status {code} after {time}"),
-        (None, End::Signaled { signal }) => format!("was ended by signal {signal} after {time}"),
-    }
 }
 
 /// The `Output` of a command, as the script sees it.

@@ -24,7 +24,7 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use child::{find_program, memory_file, output_pipe};
-pub(crate) use output::{OUT, segment_name};
+pub(crate) use output::{OUT, segment_name, visible};
 pub use publish::boot_id;
 use publish::{ChildFact, Started};
 
