@@ -8,7 +8,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::journal::{FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId};
+use crate::journal::{
+    FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId, StoredEntry,
+};
 use crate::script::api;
 use crate::script::check;
 use crate::script::engine::Surroundings;
@@ -487,7 +489,11 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
 
 /// The events of a run.
 pub(crate) fn stamped(journal: &Journal, run: &str) -> Result<Vec<Stamped>, Error> {
-    let entries = journal.read(run)?;
+    events_of(run, journal.read(run)?)
+}
+
+/// What the entries of a run hold.
+pub(crate) fn events_of(run: &str, entries: Vec<StoredEntry>) -> Result<Vec<Stamped>, Error> {
     entries
         .into_iter()
         .map(|stored| {

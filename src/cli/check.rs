@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use crate::report::out;
+use crate::report::{diagnostics, out};
 use crate::words::diagnostic::Level;
 use crate::words::event::json_text;
 use crate::{Plan, Runner};
 
 use super::context::{Context, Format};
+use super::refuse::refuse;
 
 /// Looks at a plan without running it: names, arguments, literals, back-outs, the checklist.
 #[derive(Debug, clap::Args)]
@@ -19,14 +20,29 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let plan = match Plan::read(&args.plan) {
         Ok(plan) => plan,
-        Err(error) => return super::run::refuse(&error.into()),
+        Err(error) => return refuse(context, &error.into()),
     };
     let found = Runner::new(&context.state).check(&plan);
-    for problem in &found {
-        match context.format {
-            Format::Human => out::line(&format!("{problem}\n")),
-            Format::Json => out::line(&json_text(problem)),
+    let has_errors = found.iter().any(|d| d.level == Level::Error);
+    match context.format {
+        Format::Json => {
+            let texts: Vec<String> = found.iter().map(json_text).collect();
+            out::lines(texts.iter().map(String::as_str));
+        }
+        Format::Human => {
+            for problem in &found {
+                let is_shown = context.verbosity >= 0 || problem.level == Level::Error;
+                if is_shown {
+                    out::line(&format!("{}\n", diagnostics::show(problem, context.style)));
+                }
+            }
+            let count = diagnostics::count(&found);
+            if found.is_empty() {
+                out::line(&format!("{}: {count}", args.plan.display()));
+            } else {
+                out::line(&format!("{count} in {}", args.plan.display()));
+            }
         }
     }
-    u8::from(found.iter().any(|problem| problem.level == Level::Error))
+    u8::from(has_errors)
 }

@@ -1,12 +1,13 @@
 //! What all commands have in common.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use crate::report::Style;
+use crate::report::lines::{Look, quoted};
 use crate::words::clock::{Clock, ShiftedClock, SystemClock};
 
 /// Options of all commands.
@@ -33,7 +34,7 @@ pub(super) struct Global {
         default_value = "auto"
     )]
     color: Color,
-    /// Print more: output of steps, samples of watches
+    /// Print more: every sample of watches, every fact the plan asked for
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// Print only what went wrong and how it ended
@@ -60,6 +61,8 @@ enum Color {
 /// What a command is run with.
 pub(super) struct Context {
     pub(super) state: PathBuf,
+    /// How this program is called in commands to type, so that they find the same journal.
+    pub(super) program: String,
     pub(super) format: Format,
     pub(super) style: Style,
     pub(super) verbosity: i8,
@@ -82,8 +85,10 @@ impl Global {
                 !off && std::io::stdout().is_terminal()
             }
         };
+        let state = self.state.unwrap_or_else(default_state);
         Context {
-            state: self.state.unwrap_or_else(default_state),
+            program: program(&state),
+            state,
             format: self.format,
             style: Style { color },
             verbosity,
@@ -92,6 +97,36 @@ impl Global {
                 .ok()
                 .and_then(|v| v.parse().ok()),
         }
+    }
+}
+
+impl Context {
+    /// For whom the lines of a run are.
+    pub(super) fn look(&self, tails: bool) -> Look {
+        Look {
+            verbosity: self.verbosity,
+            zone: jiff::tz::TimeZone::system(),
+            program: self.program.clone(),
+            state_dir: self.state.display().to_string(),
+            tails,
+        }
+    }
+}
+
+/// `deployrun`, with the state directory where it would not be found without.
+fn program(state: &Path) -> String {
+    let named = std::env::var_os("DEPLOYRUN_STATE").filter(|v| !v.is_empty());
+    let usual = named.map_or_else(default_state, PathBuf::from);
+    if usual == *state {
+        return "deployrun".to_owned();
+    }
+    let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
+    let text = state.display().to_string();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./".contains(c);
+    if text.chars().all(plain) {
+        format!("deployrun --state {text}")
+    } else {
+        format!("deployrun --state {}", quoted(&text))
     }
 }
 

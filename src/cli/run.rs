@@ -6,11 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
-use crate::report::out;
 use crate::words::duration;
+use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
+use super::prompt::{self, Approver};
+use super::refuse::refuse;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
@@ -27,7 +29,7 @@ pub(super) struct Args {
     /// Sets the window aside; the reason stands in every report
     #[arg(long, value_name = "REASON", value_parser = reason)]
     override_window: Option<String>,
-    /// Answers every question of this command with yes
+    /// Answers every question of this command with yes; approvals are given by people
     #[arg(short, long, env = "DEPLOYRUN_YES")]
     yes: bool,
     /// What the plan sees as `args.rest`
@@ -57,7 +59,7 @@ fn reason(text: &str) -> Result<String, String> {
 pub(super) fn run(context: &Context, args: Args) -> u8 {
     let plan = match Plan::read(&args.plan) {
         Ok(plan) => plan,
-        Err(error) => return refuse(&error.into()),
+        Err(error) => return refuse(context, &error.into()),
     };
     let mut map: Map<String, Value> = args
         .set
@@ -65,18 +67,18 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         .map(|(key, value)| (key, value.into()))
         .collect();
     map.insert("rest".into(), args.rest.into());
-    let runner = runner(context)
+    let runner = runner(context, Vec::new())
         .args(map)
         .override_window(args.override_window)
         .lock_wait(args.lock_wait.unwrap_or_default());
-    finish(runner.run(plan))
+    finish(context, runner.run(plan))
 }
 
-/// A runner as all commands want it.
-pub(super) fn runner(context: &Context) -> Runner {
+/// A runner as all commands want it; `before` is what was told of the run so far.
+pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
-        Format::Human => Box::new(HumanReport::new(context.style)),
-        Format::Json => Box::new(JsonReport),
+        Format::Human => Box::new(human(context, before)),
+        Format::Json => Box::new(JsonReport::new()),
     };
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())
@@ -88,24 +90,20 @@ pub(super) fn runner(context: &Context) -> Runner {
     }
 }
 
-/// The exit status of a run.
-pub(super) fn finish(result: Result<Summary, Error>) -> u8 {
-    match result {
-        Ok(summary) => summary.exit_status(),
-        Err(error) => refuse(&error),
+fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
+    let mut report = HumanReport::new(context.style, context.look(false));
+    if prompt::is_possible() {
+        let mut approver = Approver::new(&context.state, &before);
+        report.listen(Box::new(move |event| approver.hear(event)));
     }
+    report.recall(before);
+    report
 }
 
-/// Tells why nothing was done.
-pub(super) fn refuse(error: &Error) -> u8 {
-    if let Error::Check(found) = error {
-        for problem in found {
-            out::error_line(&format!("{problem}\n"));
-        }
-    }
-    out::error_line(&format!("error: {error}"));
-    match error {
-        Error::Owner(crate::journal::OwnerError::Owned(_)) => 5,
-        _ => 1,
+/// The exit status of a run.
+pub(super) fn finish(context: &Context, result: Result<Summary, Error>) -> u8 {
+    match result {
+        Ok(summary) => summary.exit_status(),
+        Err(error) => refuse(context, &error),
     }
 }

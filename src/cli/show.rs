@@ -1,11 +1,37 @@
 //! `deployrun show`.
 
-use super::context::Context;
+use crate::report::lines::Lines;
+use crate::report::out;
+use crate::words::event::json_text;
 
-/// Shows one run whole.
+use super::context::{Context, Format};
+use super::history;
+use super::refuse::refuse;
+
+/// Shows one run whole: what was said while it ran, and how it ended.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+pub(super) struct Args {
+    /// The run's id, or the begin of it
+    run: String,
+}
 
-pub(super) fn run(_context: &Context, _args: &Args) -> u8 {
+pub(super) fn run(context: &Context, args: &Args) -> u8 {
+    let (run, events) = match history::find(context, &args.run) {
+        Ok(found) => found,
+        Err(error) => return refuse(context, &error),
+    };
+    if context.format == Format::Json {
+        let texts: Vec<String> = events.iter().map(json_text).collect();
+        out::lines(texts.iter().map(String::as_str));
+        return 0;
+    }
+    let mut lines = Lines::new(context.look(true));
+    let mut shown = Vec::new();
+    for event in &events {
+        shown.extend(lines.tell(event));
+    }
+    shown.extend(lines.standing(history::owner(context, &run).as_deref()));
+    let texts: Vec<String> = shown.iter().map(|l| l.painted(context.style)).collect();
+    out::lines(texts.iter().map(String::as_str));
     0
 }

@@ -1,12 +1,43 @@
 //! What people and tools are shown: events in, text out.
+//!
+//! Nothing is shown that is not an event, with two exceptions: how long something has been going on,
+//! and the output of steps, which lies in their directories. [`lines`] decides what is said;
+//! everything else here only brings it out.
 
+pub mod diagnostics;
 pub mod human;
 pub mod json;
+pub mod line;
+pub mod lines;
 pub mod out;
+pub mod output;
+mod thread;
+
+use line::Tone;
 
 /// How text looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
     /// Are there colours?
     pub color: bool,
+}
+
+impl Style {
+    /// `text` in a tone.
+    #[must_use]
+    pub fn paint(self, tone: Tone, text: &str) -> String {
+        let code = match tone {
+            Tone::Plain => "",
+            Tone::Dim => "2",
+            Tone::Heading => "1",
+            Tone::Good => "32",
+            Tone::Warn => "33",
+            Tone::Bad => "1;31",
+        };
+        if !self.color || code.is_empty() || text.is_empty() {
+            text.to_owned()
+        } else {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        }
+    }
 }

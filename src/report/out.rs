@@ -2,12 +2,57 @@
 //! no reason to stop anything.
 
 use std::io::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Does a question stand at the end of standard output, without a newline?
+static ASKING: AtomicBool = AtomicBool::new(false);
 
 /// A line on standard output.
 pub fn line(text: &str) {
+    lines(std::iter::once(text));
+}
+
+/// Lines on standard output, written at once.
+pub fn lines<'t>(texts: impl IntoIterator<Item = &'t str>) {
+    let mut all = String::new();
+    for text in texts {
+        all.push_str(text);
+        all.push('\n');
+    }
+    if all.is_empty() {
+        return;
+    }
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{text}");
+    if ASKING.swap(false, Ordering::Relaxed) {
+        let _ = out.write_all(b"\n");
+    }
+    let _ = out.write_all(all.as_bytes());
     let _ = out.flush();
+}
+
+/// Bytes on standard output as they are. The error tells that nobody reads any more.
+///
+/// # Errors
+/// When they could not be written.
+pub fn bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()
+}
+
+/// A question on standard output; the answer is typed behind it.
+pub fn ask(question: &str) {
+    let mut out = std::io::stdout().lock();
+    if ASKING.swap(true, Ordering::Relaxed) {
+        let _ = out.write_all(b"\n");
+    }
+    let _ = write!(out, "{question} ");
+    let _ = out.flush();
+}
+
+/// The person has typed an answer, and with it a newline.
+pub fn answered() {
+    ASKING.store(false, Ordering::Relaxed);
 }
 
 /// A line on standard error.

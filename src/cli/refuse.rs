@@ -1,0 +1,46 @@
+//! How commands say that nothing was done.
+
+use serde_json::json;
+
+use crate::Error;
+use crate::journal::OwnerError;
+use crate::report::line::Tone;
+use crate::report::{diagnostics, out};
+
+use super::context::{Context, Format};
+
+/// Tells why nothing was done, and gives the exit status.
+pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
+    match (context.format, error) {
+        (Format::Json, Error::Check(found)) => {
+            let line = json!({ "error": error.to_string(), "findings": found });
+            out::error_line(&line.to_string());
+        }
+        (Format::Human, Error::Check(found)) => {
+            for problem in found {
+                out::error_line(&format!("{}\n", diagnostics::show(problem, context.style)));
+            }
+            let count = diagnostics::count(found);
+            say(
+                context,
+                &format!("the plan has {count}; nothing was started"),
+            );
+        }
+        _ => say(context, &error.to_string()),
+    }
+    match error {
+        Error::Owner(OwnerError::Owned(_)) => 5,
+        _ => 1,
+    }
+}
+
+/// An error of the command itself, on standard error.
+pub(super) fn say(context: &Context, problem: &str) {
+    match context.format {
+        Format::Human => {
+            let mark = context.style.paint(Tone::Bad, "error:");
+            out::error_line(&format!("{mark} {problem}"));
+        }
+        Format::Json => out::error_line(&json!({ "error": problem }).to_string()),
+    }
+}

@@ -1,0 +1,92 @@
+//! Findings about a plan's text, for people.
+
+use crate::words::diagnostic::{Diagnostic, Level};
+
+use super::Style;
+use super::line::Tone;
+
+/// A finding with its place, in a style.
+#[must_use]
+pub fn show(found: &Diagnostic, style: Style) -> String {
+    let text = found.to_string();
+    let tone = match found.level {
+        Level::Error => Tone::Bad,
+        Level::Warning => Tone::Warn,
+    };
+    let mut out = String::new();
+    for (n, line) in text.lines().enumerate() {
+        if n > 0 {
+            out.push('\n');
+        }
+        let shown = match line.split_once(": ") {
+            Some((level, message)) if n == 0 => {
+                let message = style.paint(Tone::Heading, message);
+                format!("{}: {message}", style.paint(tone, level))
+            }
+            _ if is_caret(line) => style.paint(tone, line),
+            _ => line.to_owned(),
+        };
+        out.push_str(&shown);
+    }
+    out
+}
+
+fn is_caret(line: &str) -> bool {
+    let line = line.trim_start();
+    line.strip_prefix('|').is_some_and(|rest| {
+        let rest = rest.trim();
+        !rest.is_empty() && rest.bytes().all(|b| b == b'^')
+    })
+}
+
+/// `2 errors, 1 warning`; `no findings`.
+#[must_use]
+pub fn count(found: &[Diagnostic]) -> String {
+    let count = |level: Level, word: &str| match found.iter().filter(|d| d.level == level).count() {
+        0 => None,
+        1 => Some(format!("1 {word}")),
+        n => Some(format!("{n} {word}s")),
+    };
+    let parts: Vec<String> = [
+        count(Level::Error, "error"),
+        count(Level::Warning, "warning"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    if parts.is_empty() {
+        "no findings".to_owned()
+    } else {
+        parts.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::place::Place;
+
+    #[test]
+    fn findings_are_counted_by_level() {
+        let error = Diagnostic::error("a", Place::default(), "x");
+        let warning = Diagnostic::warning("b", Place::default(), "y");
+        assert_eq!(count(&[]), "no findings");
+        assert_eq!(count(std::slice::from_ref(&warning)), "1 warning");
+        assert_eq!(
+            count(&[error.clone(), warning, error]),
+            "2 errors, 1 warning"
+        );
+    }
+
+    #[test]
+    fn colours_change_no_letter() {
+        let found = Diagnostic::error("unknown-function", Place::new("p.rhai", 1, 1), "no: such")
+            .with_hint("run")
+            .in_source("rnu(1);");
+        assert_eq!(show(&found, Style { color: false }), found.to_string());
+        let painted = show(&found, Style { color: true });
+        let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
+        assert_eq!(codes.replace_all(&painted, ""), found.to_string());
+        assert!(painted.starts_with("\x1b[1;31merror[unknown-function]\x1b[0m: "));
+    }
+}

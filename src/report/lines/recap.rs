@@ -1,0 +1,287 @@
+//! How a run ended: what happened and why, what stands now, what to type next.
+
+use crate::report::line::{Line, Tone, first_line};
+use crate::words::event::{RunEnd, StillChanged};
+use crate::words::outcome::{RunOutcome, StopCause};
+
+use super::steps::process_words;
+use super::{Lines, positive, quoted, show_ms};
+
+/// Columns of the names in the recap.
+const NAMES: usize = 11;
+/// Lines of a failed command's output that the recap repeats.
+const TAIL: usize = 15;
+
+impl Lines {
+    pub(super) fn tell_recap(&mut self) {
+        let Some(end) = self.end.clone() else { return };
+        self.blank();
+        self.tell_outcome(&end);
+        self.tell_cause(&end);
+        match end.outcome {
+            RunOutcome::Refused => self.tell_failed_findings(),
+            RunOutcome::Released => self.tell_left_running(),
+            RunOutcome::BackedOut | RunOutcome::Stuck => {
+                self.tell_undone(&end);
+                self.tell_left_running();
+            }
+        }
+        for item in &end.still_changed {
+            self.tell_still_changed(item);
+        }
+        for process in &end.survivors {
+            self.named(Tone::Bad, "lives on", &process_words(process));
+        }
+        self.tell_loud_facts();
+        self.tell_what_next(&end);
+    }
+
+    fn tell_outcome(&mut self, end: &RunEnd) {
+        let what = self.release();
+        let place = match self.header.environment.as_str() {
+            "" => "everything".to_owned(),
+            name => first_line(name),
+        };
+        let (tone, text) = match end.outcome {
+            RunOutcome::Released => (Tone::Good, format!("released: {what}")),
+            RunOutcome::Refused => (Tone::Bad, format!("refused, nothing was changed: {what}")),
+            RunOutcome::BackedOut if end.without_back_out.is_empty() => (
+                Tone::Warn,
+                format!("backed out, {place} is as before: {what}"),
+            ),
+            RunOutcome::BackedOut => {
+                let steps = match end.without_back_out.len() {
+                    1 => "a step that has no back-out".to_owned(),
+                    n => format!("{n} steps that have no back-out"),
+                };
+                let text = format!("backed out, except for {steps}: {what}");
+                (Tone::Bad, text)
+            }
+            RunOutcome::Stuck => (Tone::Bad, format!("STUCK, a person is needed: {what}")),
+        };
+        self.margin(tone, text);
+    }
+
+    fn tell_cause(&mut self, end: &RunEnd) {
+        let Some(cause) = end.cause else { return };
+        let text = match cause {
+            StopCause::Refused => end.reason.clone(),
+            cause => format!("{}: {}", cause.words(), end.reason),
+        };
+        self.named(Tone::Plain, "why", &text);
+        let Some(stop) = self.stop.clone() else {
+            return;
+        };
+        if let Some(place) = &stop.place {
+            self.named(Tone::Plain, "", &format!("at {place}"));
+        }
+        let failed = stop.step.and_then(|id| self.steps.get(&id).cloned());
+        if let Some(step) = failed {
+            self.last_lines(&step.tail);
+        }
+    }
+
+    fn last_lines(&mut self, tail: &str) {
+        let lines: Vec<&str> = tail.lines().collect();
+        let skipped = lines.len().saturating_sub(TAIL);
+        for line in lines.get(skipped..).unwrap_or_default() {
+            self.named(Tone::Dim, "", &format!("| {line}"));
+        }
+    }
+
+    fn tell_failed_findings(&mut self) {
+        for (name, detail) in self.failed_findings.clone() {
+            let gap = if detail.is_empty() { "" } else { ": " };
+            self.named(Tone::Bad, "FAILED", &format!("{name}{gap}{detail}"));
+        }
+    }
+
+    fn tell_undone(&mut self, end: &RunEnd) {
+        // The last one to be undone was the first one to be done.
+        for undone in self.undone.clone() {
+            let text = format!("{} (by: `{}`)", undone.title, undone.by);
+            self.named(Tone::Good, "undone", &text);
+        }
+        for title in end.without_back_out.iter().rev() {
+            let text = format!(
+                "{} (it has no back-out: nothing vouches for it)",
+                first_line(title)
+            );
+            self.named(Tone::Bad, "NOT undone", &text);
+        }
+    }
+
+    fn tell_still_changed(&mut self, item: &StillChanged) {
+        let title = first_line(&item.title);
+        self.named(Tone::Bad, "NOT undone", &format!("[{}] {title}", item.call));
+        self.named(Tone::Plain, "", &item.why);
+        self.last_lines(&item.tail);
+        if let Some(command) = &item.command {
+            let dir = self.start.as_ref().and_then(|s| s.plan.rsplit_once('/'));
+            let dir = dir.map_or("/", |(dir, _)| dir);
+            self.named(Tone::Warn, "", &format!("to undo it, in {dir}:"));
+            self.named(Tone::Warn, "", &format!("  {command}"));
+        }
+    }
+
+    fn tell_left_running(&mut self) {
+        let mut left = Vec::new();
+        for step in self.steps.values() {
+            for process in &step.left_running {
+                let title = first_line(&step.title);
+                left.push(format!("{} (left by: {title})", process_words(process)));
+            }
+        }
+        for text in left {
+            self.named(Tone::Plain, "runs on", &text);
+        }
+    }
+
+    /// What stands in every recap if it happened.
+    fn tell_loud_facts(&mut self) {
+        if let Some(reason) = self.override_reason.clone() {
+            self.named(Tone::Bad, "WINDOW", &format!("set aside: {reason}"));
+        }
+        for reason in self.no_return.clone() {
+            self.named(Tone::Bad, "NO RETURN", &reason);
+        }
+        if self.start.as_ref().is_some_and(|s| s.clock_injected) {
+            self.named(
+                Tone::Bad,
+                "CLOCK",
+                "injected: all times of this run are made up",
+            );
+        }
+    }
+
+    fn tell_what_next(&mut self, end: &RunEnd) {
+        let (program, run) = (self.look.program.clone(), self.run.clone());
+        if end.outcome == RunOutcome::Stuck {
+            let (owner, support) = (self.header.owner.clone(), self.header.support.clone());
+            self.named(Tone::Warn, "owner", &owner);
+            self.named(Tone::Warn, "support", &support);
+        }
+        if let Some(start) = &self.start {
+            let took = positive(self.now_ms.saturating_sub(start.at_ms));
+            let text = format!("{run}, took {}", show_ms(took));
+            self.named(Tone::Plain, "run", &text);
+        }
+        let again = self
+            .start
+            .as_ref()
+            .map(|s| format!("{program} run {}", path(&s.plan)));
+        match end.outcome {
+            RunOutcome::Released => {
+                self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
+            }
+            RunOutcome::Refused => {
+                let next = again.unwrap_or_default();
+                self.named(Tone::Plain, "again", &next);
+            }
+            RunOutcome::BackedOut => {
+                self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
+                let next = again.unwrap_or_default();
+                self.named(Tone::Plain, "again", &next);
+            }
+            RunOutcome::Stuck => {
+                self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
+                self.named(Tone::Plain, "whole", &format!("{program} show {run}"));
+                let hint = if end.still_changed.iter().any(|i| i.command.is_some()) {
+                    "put right by hand what is not undone, with the commands above"
+                } else {
+                    "put right by hand what is not undone"
+                };
+                self.named(Tone::Warn, "next", hint);
+            }
+        }
+    }
+
+    pub(super) fn tell_left(&mut self) {
+        let reason = self.left.clone().unwrap_or_default();
+        let what = self.release();
+        let text = format!("LEFT, the run has not ended and nobody goes on with it: {what}");
+        self.blank();
+        self.margin(Tone::Bad, text);
+        self.named(Tone::Plain, "why", &reason);
+        self.tell_open();
+    }
+
+    /// What stands of a run that has not ended; `owner` names the process that has it, if one does.
+    pub fn standing(&mut self, owner: Option<&str>) -> Vec<Line> {
+        self.heading = None;
+        if self.end.is_none() && self.left.is_none() {
+            let phase = self.phase.word();
+            let what = self.release();
+            self.blank();
+            match owner {
+                Some(owner) => {
+                    let text = format!("going on, in phase {phase}: {what}");
+                    self.margin(Tone::Good, text);
+                    self.named(Tone::Plain, "process", owner);
+                    for name in self.open_approvals() {
+                        let command = self.approve_command(&name);
+                        self.named(Tone::Warn, "approve", &command);
+                    }
+                }
+                None => {
+                    let text = format!("NOT ENDED, and no process has it; phase {phase}: {what}");
+                    self.margin(Tone::Bad, text);
+                    self.tell_open();
+                }
+            }
+        }
+        std::mem::take(&mut self.out)
+    }
+
+    fn open_approvals(&self) -> Vec<String> {
+        self.wanted_approvals().map(str::to_owned).collect()
+    }
+
+    /// What is not undone, and how to come back.
+    fn tell_open(&mut self) {
+        let running: Vec<String> = self
+            .activities
+            .iter()
+            .filter(|a| a.directory.is_some())
+            .map(|a| format!("{} (it may go on, until its time is over)", a.what))
+            .collect();
+        for text in running {
+            self.named(Tone::Warn, "running", &text);
+        }
+        let armed: Vec<String> = self.armed().collect();
+        for text in armed {
+            self.named(Tone::Warn, "changed", &text);
+        }
+        self.tell_loud_facts();
+        let (program, run) = (self.look.program.clone(), self.run.clone());
+        self.named(
+            Tone::Plain,
+            "back out",
+            &format!("{program} back-out {run}"),
+        );
+        if self.stop.is_none() {
+            self.named(Tone::Plain, "go on", &format!("{program} resume {run}"));
+        }
+    }
+
+    fn named(&mut self, tone: Tone, name: &str, value: &str) {
+        if value.is_empty() {
+            return;
+        }
+        let mut lines = value.lines();
+        let first = lines.next().unwrap_or_default();
+        self.margin(tone, format!("  {name:NAMES$}{first}"));
+        for line in lines {
+            self.margin(tone, format!("  {:NAMES$}{line}", ""));
+        }
+    }
+}
+
+fn path(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+,=@".contains(c);
+    if path.chars().all(plain) {
+        path.to_owned()
+    } else {
+        quoted(path)
+    }
+}
