@@ -330,7 +330,9 @@ impl Lines {
             Event::StepStarted { .. } | Event::StepEnded { .. } | Event::StepVoid { .. } => {
                 self.on_step(event);
             }
-            Event::BackOutStarted { .. } | Event::BackOutEnded { .. } => self.on_back_out(event),
+            Event::BackOutStarted { .. }
+            | Event::BackOutVoid { .. }
+            | Event::BackOutEnded { .. } => self.on_back_out(event),
             Event::LockWaited { .. }
             | Event::LockTaken { .. }
             | Event::ApprovalAsked { .. }

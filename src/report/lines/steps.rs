@@ -323,6 +323,17 @@ impl Lines {
                 }
                 self.begin_step(id.directory(*attempt, true), &by, *limit_ms, 0);
             }
+            Event::BackOutVoid {
+                id,
+                title,
+                attempt,
+                reason,
+            } => {
+                let key = id.directory(*attempt, true);
+                self.activities.retain(|a| a.key != key);
+                let text = format!("`{}` was not started: {reason}", first_line(title));
+                self.say(Tone::Warn, "again", &text);
+            }
             Event::BackOutEnded {
                 id,
                 title,
