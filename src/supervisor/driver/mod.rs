@@ -429,6 +429,10 @@ impl<S: Scripts> Driver<S> {
     }
 
     fn start_sample(&mut self, id: CallId, timeout_ms: u64) {
+        if self.core.stopping().is_some() {
+            // A failure of the journal came between.
+            return;
+        }
         self.next_token += 1;
         let token = self.next_token;
         let until = Instant::now() + Duration::from_millis(timeout_ms);
