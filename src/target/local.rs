@@ -319,7 +319,10 @@ impl StepDir {
             return Ok(None);
         };
         // Looked at after it was pinned: it is the supervisor, or that is gone.
-        let same = tree::stat(started.pid).is_some_and(|s| s.starttime == started.starttime);
+        // One that is dead but not yet waited for does not run; its lock is then held, for a moment,
+        // by the command's process, which has not come to execute the command.
+        let same = tree::stat(started.pid)
+            .is_some_and(|s| s.starttime == started.starttime && s.is_live());
         Ok(same.then_some(Found::Running(Running {
             pidfd,
             handle: None,

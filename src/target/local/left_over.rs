@@ -41,7 +41,11 @@ pub(super) fn end(
         for p in &left {
             p.signal(Signal::KILL);
         }
-        empty_looks = if left.is_empty() { empty_looks + 1 } else { 0 };
+        let done = left.is_empty() && !search.is_undecided();
+        empty_looks = if done { empty_looks + 1 } else { 0 };
+        if left.is_empty() {
+            std::thread::sleep(ROUND);
+        }
         wait_for_all(&left, ROUND);
     }
     left.retain(|p| tree::stat(p.stat.pid).is_some_and(|s| s.key() == p.stat.key() && s.is_live()));
@@ -150,6 +154,18 @@ impl<'a> Search<'a> {
                 p.signal(Signal::KILL);
             }
         });
+    }
+
+    /// Is there a process in a session of the step's number that has no environment at all? One that
+    /// is just executing a program has none yet, so it must be looked at again.
+    fn is_undecided(&self) -> bool {
+        let strange = |s: &Stat| {
+            s.session == self.started.pid && s.is_live() && !self.known.contains(&s.key())
+        };
+        tree::all_pids()
+            .into_iter()
+            .filter_map(tree::stat)
+            .any(|s| strange(&s) && tree::has_no_environment(s.pid))
     }
 
     fn is_child(&self, stat: &Stat) -> bool {

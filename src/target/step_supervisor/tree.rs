@@ -240,6 +240,11 @@ pub(crate) fn has_mark(pid: i32, entry: &[u8]) -> bool {
         .is_ok_and(|env| env.split(|&b| b == 0).any(|e| e == entry))
 }
 
+/// Is the environment of a process empty? While a program is being executed it is.
+pub(crate) fn has_no_environment(pid: i32) -> bool {
+    std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|env| env.is_empty())
+}
+
 /// What a person wants to know of a process. `pipes` are the inodes of the step's output pipes.
 pub(crate) fn fact(stat: &Stat, pipes: &[u64], masker: &Masker) -> ProcessFact {
     let bytes = std::fs::read(format!("/proc/{}/cmdline", stat.pid)).unwrap_or_default();
