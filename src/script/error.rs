@@ -176,17 +176,8 @@ fn message_of(
             let hint = "a function calls itself too often; use a loop".to_owned();
             ("calls are nested too deeply".into(), Some(hint), None)
         }
-        other => {
-            let mut bare = strip(other);
-            bare.set_position(Position::NONE);
-            (bare.to_string(), None, None)
-        }
+        other => (without_position(&other.to_string()), None, None),
     }
-}
-
-fn strip(error: &EvalAltResult) -> EvalAltResult {
-    // `EvalAltResult` cannot be cloned; its text is all that is needed.
-    EvalAltResult::ErrorRuntime(without_position(&error.to_string()).into(), Position::NONE)
 }
 
 fn without_position(text: &str) -> String {

@@ -102,7 +102,7 @@ pub(super) fn of_the_plan(known: &Known<'_>, main: &str) -> Option<Diagnostic> {
     if calls().any(|call| is(&call, "verify")) {
         return None;
     }
-    let main = known.sources.get(main)?;
+    let main = known.sources.get(main).filter(|main| !main.is_library())?;
     let of_main = main.calls.iter().find(|call| acts(call));
     let elsewhere = known
         .sources

@@ -12,6 +12,7 @@ mod names;
 mod outline;
 mod phases;
 mod rhai_names;
+mod walk;
 
 use std::collections::{BTreeMap, HashMap};
 

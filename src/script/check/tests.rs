@@ -315,6 +315,10 @@ fn habits() {
         ""
     );
     assert_eq!(of("check(\"a\", || true);"), "");
+    assert_eq!(
+        of("const A = 1; fn f() { run(\"a\", #{ back_out: (), timeout: 1 }); global::A }"),
+        ""
+    );
 }
 
 #[test]
