@@ -29,10 +29,11 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
         return refuse(context, &OwnerError::Owned(owned).into());
     }
     let has_ended = crate::runner::ended(&events).is_some();
-    if !args.yes && !has_ended {
-        if let Err(status) = confirm(context, &id, &events) {
-            return status;
-        }
+    if !args.yes
+        && !has_ended
+        && let Err(status) = confirm(context, &id, &events)
+    {
+        return status;
     }
     run::finish(context, run::runner(context, events).back_out(&id))
 }

@@ -269,6 +269,7 @@ pub struct Watch {
 /// One call of a host function by the script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "function", rename_all = "snake_case")]
+#[expect(clippy::large_enum_variant, reason = "there is one header in a run")]
 pub enum Call {
     /// `plan(#{…})`.
     Plan {

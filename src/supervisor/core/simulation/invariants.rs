@@ -29,7 +29,6 @@ pub(super) enum Status {
 pub(super) struct ArmedFact {
     pub(super) id: CallId,
     pub(super) status: Status,
-    pub(super) is_closure: bool,
     attempts: u32,
     own: bool,
 }
@@ -415,7 +414,6 @@ impl Checker {
         self.armed.push(ArmedFact {
             id: id.clone(),
             status: Status::Armed,
-            is_closure: back_out.undo == Undo::Closure,
             attempts: 0,
             own,
         });

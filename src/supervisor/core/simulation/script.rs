@@ -407,12 +407,13 @@ impl Script {
                     start: self.at + 1,
                 });
             }
-            Call::StepEnd { .. } => match self.frames.pop() {
-                Some(Frame::Failing {
+            Call::StepEnd { .. } => {
+                if let Some(Frame::Failing {
                     begin,
                     start,
                     error,
-                }) => {
+                }) = self.frames.pop()
+                {
                     if value == Value::Bool(true) {
                         self.frames.push(Frame::Group { begin, start });
                         return self.go_on(start);
@@ -420,8 +421,7 @@ impl Script {
                     self.throwing = Some(error);
                     return Does::GoesOn;
                 }
-                _ => {}
-            },
+            }
             _ => {}
         }
         self.go_on(self.at + 1)
