@@ -250,7 +250,7 @@ impl Checker {
         match call {
             Call::BackOut(back_out) => {
                 self.by_hand = true;
-                self.arm(id, back_out, false);
+                self.arm(id, false);
             }
             Call::StepBegin { timeout_ms, .. } => self.groups.push(GroupFact {
                 ends: timeout_ms.map(|ms| now.boot_ms.saturating_add_unsigned(ms)),
@@ -393,7 +393,7 @@ impl Checker {
                 Some(_) => {}
                 None => {
                     if let Some(back_out) = back_out.filter(|b| b.undo != Undo::Nothing) {
-                        self.arm(id, back_out, true);
+                        self.arm(id, true);
                     }
                 }
             }
@@ -410,7 +410,7 @@ impl Checker {
         self.steps.insert(id.clone(), step);
     }
 
-    fn arm(&mut self, id: &CallId, back_out: &BackOut, own: bool) {
+    fn arm(&mut self, id: &CallId, own: bool) {
         self.armed.push(ArmedFact {
             id: id.clone(),
             status: Status::Armed,
