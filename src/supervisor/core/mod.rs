@@ -14,6 +14,8 @@ mod simulation;
 mod state;
 mod steps;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod watches;
 
 pub use state::{Armed, ArmedStatus, Core, Finding, Stop};

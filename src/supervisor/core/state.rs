@@ -209,8 +209,6 @@ pub struct Core {
     /// The run comes from another process, and nothing was done about that yet.
     pub(super) came_back: bool,
     pub(super) journal_gone: bool,
-    /// Since the run stops: were the steps in flight told to end, by this process?
-    pub(super) told_to_end: bool,
     pub(super) left: bool,
     pub(super) back_out_until: Option<i64>,
     pub(super) closure: Option<CallId>,
@@ -264,7 +262,6 @@ impl Core {
             live: true,
             came_back: false,
             journal_gone: false,
-            told_to_end: false,
             left: false,
             back_out_until: None,
             closure: None,

@@ -49,7 +49,6 @@ impl Core {
         if !self.gate_open {
             self.gate = Gate::Closed;
         }
-        self.told_to_end = true;
         self.end_steps(false);
         self.retry_at.retain(|id, _| id.is_in_back_out());
         let waiting: Vec<CallId> = self
@@ -211,11 +210,6 @@ impl Core {
     pub(super) fn settle(&mut self) {
         if self.end.is_some() || self.left {
             return;
-        }
-        if self.stop.is_some() && !self.told_to_end {
-            // The process that recorded the stop may have died before it told its steps.
-            self.told_to_end = true;
-            self.end_steps(false);
         }
         self.unwind();
         self.sample_due();
