@@ -142,7 +142,7 @@ impl Outputs {
                 id, attempt, title, ..
             } => self.begin(id, *attempt, true, title),
             Event::StepEnded { id, .. } | Event::StepVoid { id, .. } => self.end(id, false),
-            Event::BackOutEnded { id, .. } => self.end(id, true),
+            Event::BackOutEnded { id, .. } | Event::BackOutVoid { id, .. } => self.end(id, true),
             Event::RunEnded { .. } => self.has_ended = true,
             _ => {}
         }

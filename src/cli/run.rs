@@ -44,11 +44,11 @@ fn setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
-fn time(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
     duration::parse(text).map_err(|e| e.to_string())
 }
 
-fn reason(text: &str) -> Result<String, String> {
+pub(super) fn reason(text: &str) -> Result<String, String> {
     if text.trim().is_empty() {
         Err("say why".into())
     } else {

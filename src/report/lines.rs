@@ -156,6 +156,7 @@ pub struct Lines {
     interrupts: u32,
     left: Option<String>,
     end: Option<RunEnd>,
+    has_said: bool,
     out: Vec<Line>,
 }
 
@@ -190,6 +191,7 @@ impl Lines {
             interrupts: 0,
             left: None,
             end: None,
+            has_said: false,
             out: Vec::new(),
         }
     }
@@ -198,6 +200,7 @@ impl Lines {
     pub fn recall(&mut self, event: &Stamped) {
         let _ = self.tell(event);
         self.head_told = false;
+        self.has_said = false;
         self.left = None;
         self.interrupts = 0;
     }
@@ -468,8 +471,11 @@ impl Lines {
         self.push(Line::margin(tone, text).weighing(Weight::Always));
     }
 
+    /// An empty line, unless nothing stands above it.
     fn blank(&mut self) {
-        self.push(Line::blank().weighing(Weight::Always));
+        if self.has_said {
+            self.push(Line::blank().weighing(Weight::Always));
+        }
     }
 
     fn push(&mut self, line: Line) {
@@ -491,6 +497,7 @@ impl Lines {
         if line.in_column && !line.time.is_empty() {
             self.tell_day();
         }
+        self.has_said = true;
         self.out.push(line);
     }
 

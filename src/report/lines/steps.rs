@@ -232,7 +232,7 @@ impl Lines {
             let text = format!("[{id}] {title}, {}", took(end.duration_ms));
             self.say_at(depth, Tone::Good, Weight::Normal, "ok", &text);
         } else {
-            let text = format!("[{id}] {title} {words}");
+            let text = format!("[{id}] {title}: {words}");
             let mark = match outcome {
                 Outcome::Unknown => "UNKNOWN",
                 Outcome::CutOff => "CUT OFF",
@@ -312,16 +312,27 @@ impl Lines {
                     Some(step) => format!("[{id}] {}", first_line(&step.title)),
                     None => format!("[{id}] {by}"),
                 };
-                self.say(Tone::Heading, "undo", &text);
+                let depth = self.undo_depth(id);
+                self.say_at(depth, Tone::Heading, Weight::Normal, "undo", &text);
                 let ended = step_outcome.map_or(String::new(), |outcome| {
                     format!("; the step's outcome: {}", outcome.word())
                 });
                 let text = format!("by: `{by}`; at most {}{ended}", show_ms(*limit_ms));
-                self.follow(0, Weight::Normal, Tone::Dim, &text);
+                self.follow(depth, Weight::Normal, Tone::Dim, &text);
                 if let Some((_, since)) = self.back_outs.get_mut(id) {
                     *since = self.now_ms;
                 }
-                self.begin_step(id.directory(*attempt, true), &by, *limit_ms, 0);
+                self.begin_step(id.directory(*attempt, true), &by, *limit_ms, depth);
+            }
+            Event::BackOutVoid {
+                id,
+                attempt,
+                reason,
+                ..
+            } => {
+                self.end_activity(&id.directory(*attempt, true));
+                let text = format!("[{id}] its back-out was not started: {reason}");
+                self.say_at(0, Tone::Warn, Weight::Always, "void", &text);
             }
             Event::BackOutVoid {
                 id,
@@ -358,8 +369,9 @@ impl Lines {
         detail: &str,
     ) {
         let succeeded = outcome == Outcome::Succeeded;
+        let depth = self.undo_depth(id);
         if let Some(end) = end {
-            self.tell_tail(0, end, succeeded);
+            self.tell_tail(depth, end, succeeded);
         }
         if succeeded {
             let since = self.back_outs.get(id).map_or(0, |(_, since)| *since);
@@ -379,10 +391,10 @@ impl Lines {
                 self.undone.push(undone);
             }
             let text = format!("[{id}] undone, {}", took(ms));
-            self.say(Tone::Good, "ok", &text);
+            self.say_at(depth, Tone::Good, Weight::Normal, "ok", &text);
         } else {
             let text = format!("[{id}] NOT undone: {detail}");
-            self.say_at(0, Tone::Bad, Weight::Always, "FAILED", &text);
+            self.say_at(depth, Tone::Bad, Weight::Always, "FAILED", &text);
         }
         for process in end.map(|end| &end.survivors).into_iter().flatten() {
             let text = format!("COULD NOT BE ENDED: {}", process_words(process));
@@ -403,6 +415,15 @@ impl Lines {
         for title in given_up {
             let text = format!("no way back any more for: {title}");
             self.follow(0, Weight::Always, Tone::Warn, &text);
+        }
+    }
+
+    /// Between two attempts of a group its back-outs belong to it; groups that were cut short by a
+    /// stop are left.
+    fn undo_depth(&self, id: &CallId) -> usize {
+        match self.stop {
+            Some(_) => 0,
+            None => self.depth(id),
         }
     }
 

@@ -1,0 +1,7 @@
+//! What people are shown, whole, through the real program.
+//!
+//! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
+
+mod commands;
+mod outcomes;
+mod scene;
