@@ -53,8 +53,21 @@ impl Journal {
     /// # Errors
     /// As `append`.
     pub fn create_run(&mut self, run: &NewRun, entries: &[Entry]) -> Result<RunId, AppendError> {
+        self.create_run_with(run, entries, &RunUpdate::default())
+    }
+
+    /// Makes a run that stands already where its first entries say.
+    ///
+    /// # Errors
+    /// As `create_run`.
+    pub fn create_run_with(
+        &mut self,
+        run: &NewRun,
+        entries: &[Entry],
+        update: &RunUpdate,
+    ) -> Result<RunId, AppendError> {
         let (id, number) =
-            self.transact(|connection, path| create_run(connection, path, run, entries))?;
+            self.transact(|connection, path| create_run(connection, path, run, entries, update))?;
         self.numbers.insert(id.as_str().to_owned(), number);
         Ok(id)
     }
@@ -345,6 +358,7 @@ fn create_run(
     path: &Path,
     run: &NewRun,
     entries: &[Entry],
+    update: &RunUpdate,
 ) -> Result<(RunId, i64), Stop> {
     let id = free_id(connection, path, &run.id)?;
     let mut meta = Meta::read(connection, path)?;
@@ -370,8 +384,8 @@ fn create_run(
             fingerprint: run.fingerprint.clone(),
             created_ms: run.created_ms,
             updated_ms: entries.last().map_or(run.created_ms, |entry| entry.at_ms),
-            phase: None,
-            outcome: None,
+            phase: update.phase.clone(),
+            outcome: update.outcome.clone(),
         },
     };
     let row = &record.row;

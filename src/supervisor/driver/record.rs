@@ -199,7 +199,9 @@ impl Book {
             frozen: facts.frozen.clone(),
             created_ms: self.pending.first().map_or(0, |event| event.at_ms),
         };
-        match self.journal.create_run(&new, entries) {
+        // A run that ends before anything must be durable is written whole at once.
+        let update = self.update(None);
+        match self.journal.create_run_with(&new, entries, &update) {
             Ok(id) => {
                 id.as_str().clone_into(&mut self.run);
                 for event in &mut self.pending {
