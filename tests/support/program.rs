@@ -90,6 +90,13 @@ impl Running {
         first["run"].as_str().expect("it names its run").to_owned()
     }
 
+    /// Sends it SIGTERM.
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.child.id()).expect("a process id");
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::SIGTERM)
+            .expect("it runs");
+    }
+
     /// `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().expect("it can be killed");
@@ -104,9 +111,17 @@ impl Running {
         let status = self.child.wait().expect("it can be waited for").code();
         Ended {
             status,
-            events: self.events,
+            events: std::mem::take(&mut self.events),
             stderr,
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // A test that has failed leaves nothing behind.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
