@@ -12,7 +12,7 @@ use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-use super::step_supervisor::publish::{self, ChildFact, Started};
+use super::step_supervisor::publish::{self, Started};
 use super::step_supervisor::{
     self, MARK, OUT, SUPERVISE, boot_id, memory_file, segment_name, tree,
 };
@@ -20,7 +20,7 @@ use crate::words::step::{ProcessFact, StepEnd, StepSpec};
 
 mod left_over;
 
-/// A lock is held without `started` for less than a millisecond, by a supervisor that begins or by
+/// A lock is held before its first line is there for less than a millisecond, by a supervisor that begins or by
 /// somebody who looks; longer than this something is wrong.
 const BEGINNING: Duration = Duration::from_secs(5);
 
@@ -263,9 +263,9 @@ impl StepDir {
         if let Some(end) = self.ended()? {
             return Ok(Some(end));
         }
-        let started = match publish::read::<Started>(&self.path, publish::STARTED) {
+        let lines = match publish::read_lines(&self.path) {
             Err(e) if e.kind() == io::ErrorKind::InvalidData => {
-                // Only a power cut tears a file that was published by rename.
+                // Only a power cut damages a line that is whole.
                 return Ok(Some(lost(if begun_in == now {
                     Lost::SupervisorDied
                 } else {
@@ -274,19 +274,16 @@ impl StepDir {
             }
             other => other?,
         };
-        Ok(Some(match started {
+        Ok(Some(match lines.started {
             None if begun_in != now => lost(Lost::Reboot),
             None => {
-                self.forbid(now)?;
+                forbid(&lock, now)?;
                 Found::NeverStarted
             }
             Some(s) if s.void => Found::NeverStarted,
             Some(s) if s.boot_id != now => lost(Lost::Reboot),
             Some(s) => {
-                let child = publish::read::<ChildFact>(&self.path, publish::CHILD)
-                    .ok()
-                    .flatten();
-                let (killed, survivors) = left_over::end(&s, child.as_ref());
+                let (killed, survivors) = left_over::end(&s, lines.child.as_ref());
                 Found::Lost {
                     why: Lost::SupervisorDied,
                     killed,
@@ -306,9 +303,7 @@ impl StepDir {
     }
 
     fn running(&self) -> io::Result<Option<Found>> {
-        let started = publish::read::<Started>(&self.path, publish::STARTED)
-            .ok()
-            .flatten();
+        let started = publish::read_lines(&self.path).ok().and_then(|l| l.started);
         let Some(started) = started.filter(|s| !s.void) else {
             return Ok(None);
         };
@@ -327,20 +322,6 @@ impl StepDir {
             pidfd,
             handle: None,
         })))
-    }
-
-    /// Makes it impossible to begin the step. To be called under the lock.
-    fn forbid(&self, boot_id: String) -> io::Result<()> {
-        let mark = String::new();
-        let void = Started {
-            void: true,
-            pid: 0,
-            starttime: 0,
-            boot_id,
-            mark,
-            grace_ms: 0,
-        };
-        publish::publish(&self.path, publish::STARTED, &void)
     }
 
     /// Reads at most `most` bytes of the output (masked, both streams in order of arrival) at or
@@ -434,6 +415,19 @@ impl StepDir {
         found.sort_unstable();
         Ok(found)
     }
+}
+
+/// Makes it impossible to begin the step. To be called under the lock.
+fn forbid(lock: &File, boot_id: String) -> io::Result<()> {
+    let void = Started {
+        void: true,
+        pid: 0,
+        starttime: 0,
+        boot_id,
+        mark: String::new(),
+        grace_ms: 0,
+    };
+    publish::say_void(lock, &void)
 }
 
 fn lost(why: Lost) -> Found {

@@ -529,7 +529,12 @@ fn after_a_reboot_a_step_is_lost() {
     std::fs::create_dir(scene.dir.path()).expect("a directory");
     assert!(is_lost(&look(&scene.dir, other)));
     // Or be empty.
-    std::fs::write(scene.dir.path().join("started"), "").expect("a file");
+    std::fs::write(scene.dir.path().join("lock"), "").expect("a file");
+    assert!(is_lost(&look(&scene.dir, other)));
+    // Or torn.
+    std::fs::write(scene.dir.path().join("lock"), r#"{"void":fa"#).expect("a file");
+    assert!(is_lost(&look(&scene.dir, other)));
+    std::fs::write(scene.dir.path().join("lock"), "\0\0\0\n").expect("a file");
     assert!(is_lost(&look(&scene.dir, other)));
     let end = {
         let scene = Scene::new();
@@ -544,13 +549,14 @@ fn after_a_reboot_a_step_is_lost() {
     )
     .expect("a file");
     assert!(matches!(look(&scene.dir, other), Found::Ended(_)));
-    // `started` of another boot.
+    // Taken on under another boot.
     let scene = Scene::new();
     let started = format!(
-        r#"{{"void":false,"pid":4711,"starttime":5,"boot_id":"{other}","mark":"x","grace_ms":0}}"#
+        r#"{{"void":false,"pid":4711,"starttime":5,"boot_id":"{other}","mark":"x","grace_ms":0}}
+"#
     );
     std::fs::create_dir(scene.dir.path()).expect("a directory");
-    std::fs::write(scene.dir.path().join("started"), started).expect("a file");
+    std::fs::write(scene.dir.path().join("lock"), started).expect("a file");
     assert!(is_lost(&look(&scene.dir, &boot_id().expect("a boot id"))));
 }
 

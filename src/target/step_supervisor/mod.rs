@@ -19,6 +19,7 @@ pub(crate) mod tree;
 mod watch;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -105,18 +106,22 @@ pub fn supervise(dir: &Path) -> i32 {
     let Ok(lock) = publish::lock_file(&dir) else {
         return NOT_STARTED;
     };
-    if lock.try_lock().is_err() || dir.join(publish::STARTED).exists() {
+    if lock.try_lock().is_err() {
         return TAKEN;
+    }
+    match publish::is_written(&lock) {
+        Ok(false) => {}
+        Ok(true) => return TAKEN,
+        Err(_) => return NOT_STARTED,
     }
     let Some(started) = started(&spec) else {
         return NO_SETUP;
     };
-    let ready =
-        publish::reserve(&dir).and_then(|()| publish::publish(&dir, publish::STARTED, &started));
+    let ready = publish::reserve(&dir).and_then(|()| publish::say_started(&lock, &started));
     if ready.is_err() {
         return NOT_STARTED;
     }
-    let over = run(&spec, &dir, &started.mark, &mut signals);
+    let over = run(&spec, &dir, (&lock, &started.mark), &mut signals);
     let status = publish_end(&dir, over, &spec);
     // The lock is held to the very end.
     drop(lock);
@@ -154,7 +159,12 @@ fn started(spec: &StepSpec) -> Option<Started> {
 }
 
 /// Runs the step. Whatever is wrong before its command exists becomes [`End::NotStarted`].
-fn run(spec: &StepSpec, dir: &Path, mark: &str, signals: &mut signals::Signals) -> watch::Over {
+fn run(
+    spec: &StepSpec,
+    dir: &Path,
+    (lock, mark): (&File, &str),
+    signals: &mut signals::Signals,
+) -> watch::Over {
     let spool = output::Spool::new(dir, spec.max_output);
     let masker = match Masker::new(&spec.secrets) {
         Ok(masker) => masker,
@@ -180,7 +190,7 @@ fn run(spec: &StepSpec, dir: &Path, mark: &str, signals: &mut signals::Signals) 
                     pid: stat.pid,
                     starttime: stat.starttime,
                 };
-                let _ = publish::note(dir, publish::CHILD, &fact);
+                let _ = publish::say_child(lock, &fact);
             }
             watch::Watch::new(spec, mark, spool, (child, pipes), signals, masker, patterns).run()
         }

@@ -1,19 +1,24 @@
-//! The files of a step directory and how they appear: whole, by rename.
+//! The files of a step directory.
 //!
 //! | file | meaning |
 //! |---|---|
-//! | `lock` | held (flock) by the supervisor for as long as it lives |
-//! | `started` | somebody took this step on; it is never begun again |
-//! | `child` | the command's process |
-//! | `out`, `out.OFFSET` | the spool |
-//! | `exit` | how the step ended |
+//! | `lock` | held (flock) by the supervisor for as long as the step lasts; its lines say more |
+//! | `out`, `out.OFFSET` | the spool; there is none before the first byte of output |
+//! | `.exit.new` | space kept for `exit` |
+//! | `exit` | how the step ended; appears whole, by rename |
 //! | `panic` | the supervisor had a defect; for a person |
+//!
+//! The first line of `lock` says that somebody took the step on, or that nobody ever may; the second
+//! names the command's process. They are written under the lock, the first one before the command
+//! is started. A line counts once its newline is there: without it the command was not started.
+//!
+//! A file more costs more than anything else a supervisor does, so there are no others.
 //!
 //! Nothing is synced: after a power cut the boot id differs, and the step's end is unknown anyhow.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -22,12 +27,10 @@ use serde::{Deserialize, Serialize};
 use crate::words::step::StepEnd;
 
 pub(crate) const LOCK: &str = "lock";
-pub(crate) const STARTED: &str = "started";
-pub(crate) const CHILD: &str = "child";
 pub(crate) const EXIT: &str = "exit";
 pub(crate) const PANIC: &str = "panic";
 
-/// Content of `started`.
+/// First line of `lock`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Started {
     /// Nobody started it, and nobody may any more.
@@ -42,28 +45,86 @@ pub(crate) struct Started {
     pub grace_ms: u64,
 }
 
-/// Content of `child`.
+/// Second line of `lock`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ChildFact {
     pub pid: i32,
     pub starttime: u64,
 }
 
-/// Writes `value` to a file that appears whole or not at all. An existing one is replaced.
-pub(crate) fn publish<T: Serialize>(dir: &Path, name: &str, value: &T) -> io::Result<()> {
-    let bytes = serde_json::to_vec(value)?;
-    let temporary = dir.join(format!(".{name}.new"));
-    let written = private()
+/// What stands in `lock`.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    pub started: Option<Started>,
+    pub child: Option<ChildFact>,
+}
+
+/// The lock file, open but not locked.
+pub(crate) fn lock_file(dir: &Path) -> io::Result<File> {
+    private()
+        .read(true)
         .create(true)
-        .truncate(true)
-        .open(&temporary)
-        .and_then(|mut file| file.write_all(&bytes))
-        .and_then(|()| std::fs::rename(&temporary, dir.join(name)));
+        .truncate(false)
+        .open(dir.join(LOCK))
+}
+
+/// Whether anything at all stands in the lock file: then the step must not be begun.
+pub(crate) fn is_written(lock: &File) -> io::Result<bool> {
+    Ok(lock.metadata()?.len() > 0)
+}
+
+/// Says in the lock file, which must be empty, who took the step on. To be called under the lock,
+/// before the command is started. After a failure nothing stands there.
+pub(crate) fn say_started(lock: &File, started: &Started) -> io::Result<()> {
+    add_line(lock, started)
+}
+
+/// Says in the lock file that nobody may take the step on any more. To be called under the lock,
+/// when there is no whole line.
+pub(crate) fn say_void(lock: &File, void: &Started) -> io::Result<()> {
+    lock.set_len(0)?;
+    add_line(lock, void)
+}
+
+/// Names the command's process. The line is only a help: a reader can do without it.
+pub(crate) fn say_child(lock: &File, child: &ChildFact) -> io::Result<()> {
+    add_line(lock, child)
+}
+
+fn add_line<T: Serialize>(lock: &File, value: &T) -> io::Result<()> {
+    let mut line = serde_json::to_vec(value)?;
+    line.push(b'\n');
+    let at = lock.metadata()?.len();
+    let written = lock.write_all_at(&line, at);
     if written.is_err() {
-        // On a full disk the half-written file would keep the space that is missing.
-        let _ = std::fs::remove_file(&temporary);
+        // The newline comes last, so half a line is none; but nobody shall have to wonder.
+        let _ = lock.set_len(at);
     }
     written
+}
+
+/// Reads the lock file, which may be locked by somebody else. A line without its newline is taken
+/// for none, and so is a damaged second line.
+///
+/// # Errors
+/// `InvalidData` for a first line that is whole and damaged, as a power cut can leave it.
+pub(crate) fn read_lines(dir: &Path) -> io::Result<Lines> {
+    let bytes = match std::fs::read(dir.join(LOCK)) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    let mut whole = bytes
+        .split_inclusive(|&b| b == b'\n')
+        .filter(|line| line.ends_with(b"\n"));
+    let Some(first) = whole.next() else {
+        return Ok(Lines::default());
+    };
+    let started =
+        serde_json::from_slice(first).map_err(|e| io::Error::new(io::ErrorKind::InvalidData, e))?;
+    Ok(Lines {
+        started: Some(started),
+        child: whole.next().and_then(|l| serde_json::from_slice(l).ok()),
+    })
 }
 
 /// Space that is taken at the start of a step for its end: a disk that fills up meanwhile, perhaps by
@@ -93,17 +154,7 @@ pub(crate) fn publish_end(dir: &Path, end: &StepEnd) -> io::Result<()> {
     std::fs::rename(reserved(dir), dir.join(EXIT))
 }
 
-/// Writes `value` in place, for a file whose absence does no harm: a reader takes half of it for none.
-pub(crate) fn note<T: Serialize>(dir: &Path, name: &str, value: &T) -> io::Result<()> {
-    let bytes = serde_json::to_vec(value)?;
-    private()
-        .create(true)
-        .truncate(true)
-        .open(dir.join(name))?
-        .write_all(&bytes)
-}
-
-/// Reads what [`publish`] wrote; `None` if there is no such file.
+/// Reads a file that was published; `None` if there is no such file.
 ///
 /// # Errors
 /// `InvalidData` for a file that is not whole, as a power cut can leave it.
@@ -115,11 +166,6 @@ pub(crate) fn read<T: DeserializeOwned>(dir: &Path, name: &str) -> io::Result<Op
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(e),
     }
-}
-
-/// The lock file, open but not locked.
-pub(crate) fn lock_file(dir: &Path) -> io::Result<File> {
-    private().create(true).truncate(false).open(dir.join(LOCK))
 }
 
 /// Output of a step may be confidential even when masked.
@@ -142,25 +188,52 @@ pub fn boot_id() -> io::Result<String> {
 mod tests {
     use super::*;
 
+    fn started(pid: i32) -> Started {
+        Started {
+            void: false,
+            pid,
+            starttime: 9,
+            boot_id: "b".into(),
+            mark: "m".into(),
+            grace_ms: 1,
+        }
+    }
+
     #[test]
-    fn a_torn_file_is_told_from_a_missing_one() {
+    fn a_torn_end_is_told_from_a_missing_one() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(read::<ChildFact>(dir.path(), CHILD).unwrap().is_none());
-        publish(
-            dir.path(),
-            CHILD,
-            &ChildFact {
-                pid: 7,
-                starttime: 9,
-            },
-        )
-        .unwrap();
-        assert_eq!(
-            read::<ChildFact>(dir.path(), CHILD).unwrap().unwrap().pid,
-            7
-        );
-        std::fs::write(dir.path().join(CHILD), b"").unwrap();
-        let err = read::<ChildFact>(dir.path(), CHILD).unwrap_err();
+        assert!(read::<StepEnd>(dir.path(), EXIT).unwrap().is_none());
+        std::fs::write(dir.path().join(EXIT), b"").unwrap();
+        let err = read::<StepEnd>(dir.path(), EXIT).unwrap_err();
+        assert_eq!(err.kind(), io::ErrorKind::InvalidData);
+    }
+
+    #[test]
+    fn a_line_counts_once_it_is_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let lines = || read_lines(dir.path()).unwrap();
+        assert!(lines().started.is_none());
+        let lock = lock_file(dir.path()).unwrap();
+        assert!(lines().started.is_none() && !is_written(&lock).unwrap());
+        let whole = format!("{}\n", serde_json::to_string(&started(7)).unwrap());
+        for n in 0..whole.len() {
+            std::fs::write(dir.path().join(LOCK), &whole[..n]).unwrap();
+            assert!(lines().started.is_none(), "{n}");
+        }
+        // Half a line of somebody who died is no obstacle to saying that it is void.
+        assert!(is_written(&lock).unwrap());
+        say_void(&lock, &started(8)).unwrap();
+        assert_eq!(lines().started.map(|s| s.pid), Some(8));
+        assert!(lines().child.is_none());
+        let child = ChildFact {
+            pid: 10,
+            starttime: 11,
+        };
+        say_child(&lock, &child).unwrap();
+        assert_eq!(lines().child.map(|c| c.pid), Some(10));
+        assert_eq!(lines().started.map(|s| s.pid), Some(8));
+        std::fs::write(dir.path().join(LOCK), b"\0\0\0\n").unwrap();
+        let err = read_lines(dir.path()).unwrap_err();
         assert_eq!(err.kind(), io::ErrorKind::InvalidData);
     }
 }

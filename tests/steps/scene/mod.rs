@@ -113,10 +113,12 @@ impl Scene {
 
     /// The supervisor's pid, once it is known.
     pub fn supervisor(&self) -> i32 {
-        let path = self.dir.path().join("started");
-        until("started", || path.exists());
-        let text = std::fs::read_to_string(path).expect("started");
-        let json: serde_json::Value = serde_json::from_str(&text).expect("json");
+        let path = self.dir.path().join("lock");
+        let read = || std::fs::read_to_string(&path).unwrap_or_default();
+        until("a whole line", || read().contains('\n'));
+        let text = read();
+        let line = text.lines().next().expect("a line");
+        let json: serde_json::Value = serde_json::from_str(line).expect("json");
         i32::try_from(json["pid"].as_i64().expect("a pid")).expect("a pid")
     }
 }
