@@ -226,7 +226,8 @@ fn approval_that_nobody_gives() {
 }
 
 /// The plan's window, in its normal form.
-const TARIFFS: &str = "Mon-Thu 20:00-23:00 Europe/Berlin except 2026-12-20/2027-01-06 Europe/Berlin";
+const TARIFFS: &str =
+    "Mon-Thu 20:00-23:00 Europe/Berlin except 2026-12-20/2027-01-06 Europe/Berlin";
 
 #[test]
 fn window() {

@@ -1,6 +1,8 @@
 //! The program under test: started with a state directory of its own and a clock that is set, its
 //! events read as they come.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};

@@ -334,17 +334,6 @@ impl Lines {
                 let text = format!("[{id}] its back-out was not started: {reason}");
                 self.say_at(0, Tone::Warn, Weight::Always, "void", &text);
             }
-            Event::BackOutVoid {
-                id,
-                title,
-                attempt,
-                reason,
-            } => {
-                let key = id.directory(*attempt, true);
-                self.activities.retain(|a| a.key != key);
-                let text = format!("`{}` was not started: {reason}", first_line(title));
-                self.say(Tone::Warn, "again", &text);
-            }
             Event::BackOutEnded {
                 id,
                 title,

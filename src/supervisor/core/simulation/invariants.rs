@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::words::call::{Answer, BackOut, Call, CallId, Step, Undo};
+use crate::words::call::{Answer, Call, CallId, Step, Undo};
 use crate::words::clock::Now;
 use crate::words::event::{Event, RunEnd};
 use crate::words::header::Header;
@@ -248,7 +248,7 @@ impl Checker {
             return Ok(());
         }
         match call {
-            Call::BackOut(back_out) => {
+            Call::BackOut(_) => {
                 self.by_hand = true;
                 self.arm(id, false);
             }
@@ -392,7 +392,7 @@ impl Checker {
                 Some(armed) if armed.status == Status::Void => armed.status = Status::Armed,
                 Some(_) => {}
                 None => {
-                    if let Some(back_out) = back_out.filter(|b| b.undo != Undo::Nothing) {
+                    if back_out.is_some_and(|b| b.undo != Undo::Nothing) {
                         self.arm(id, true);
                     }
                 }
