@@ -475,6 +475,26 @@ fn a_step_in_flight_is_ended_by_the_process_that_comes_back_to_a_stop() {
 }
 
 #[test]
+fn a_second_interrupt_shortens_the_grace_and_a_third_one_leaves() {
+    let mut run = Run::released_from(Header::default());
+    run.call("3", with_undo("switch"));
+    let ends = |at_once: bool| move |a: &Action| matches!(a, Action::EndStep { now, .. } if *now == at_once);
+    assert!(has(&run.give(interrupt()), ends(false)));
+    // The same signal, sent to the whole process group.
+    assert_eq!(run.give(interrupt()), []);
+    run.after(SECOND);
+    assert!(has(&run.give(interrupt()), ends(true)));
+    run.after(SECOND);
+    let actions = run.give(interrupt());
+    assert!(has(&actions, |a| matches!(
+        a,
+        Action::Record(Event::Left { .. })
+    )));
+    assert_eq!(actions.last(), Some(&Action::Finish));
+    assert_eq!(run.outcome(), None);
+}
+
+#[test]
 fn a_window_can_be_set_aside_when_a_run_is_taken_up() {
     let header = || Header {
         window: Some("2026-03-21T20:00:00Z/2026-03-21T22:00:00Z".to_owned()),

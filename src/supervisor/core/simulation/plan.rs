@@ -327,8 +327,8 @@ impl Making<'_> {
         }
         Node::One(match roll {
             28..=67 => self.step(true),
-            68..=71 => self.read(),
-            72..=73 => self.check(),
+            68..=70 => self.read(),
+            71..=73 => self.check(),
             74..=79 => self.back_out(),
             80..=83 => self.watch(),
             84..=86 => self.verify(),
@@ -357,7 +357,7 @@ impl Making<'_> {
     }
 
     fn check(&mut self) -> Op {
-        let pass = if self.random.chance(self.mood.bad_plan) {
+        let pass = if self.random.chance(self.mood.bad_plan * 3) {
             0
         } else {
             100

@@ -241,11 +241,13 @@ impl World {
         }
         if self.random.chance(self.mood.signals) {
             let mut at = now;
-            for _ in 0..self.random.between(1, 4) {
+            let hasty = self.random.chance(40);
+            for _ in 0..self.random.between(1, 5) {
                 let most = self
                     .random
                     .pick(&[500, 10 * SECOND, 20 * MINUTE, HOUR, 3 * HOUR]);
-                at += self.up_to(most);
+                let first = at == now;
+                at += self.up_to(if hasty && !first { 2 * SECOND } else { most });
                 let name = self.random.pick(&["SIGINT", "SIGTERM", "SIGINT", "SIGHUP"]);
                 self.at(at, Happening::Signal(name));
             }

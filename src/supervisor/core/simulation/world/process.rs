@@ -226,7 +226,7 @@ impl World {
         if self.plan.header.window.is_some() && self.random.chance(10) {
             self.plan.override_window = Some("it must end".into());
         }
-        if self.random.chance(2) {
+        if self.random.chance(20) {
             self.edit_plan();
         }
         let core = Core::restore(
@@ -259,7 +259,7 @@ impl World {
     /// The plan is not what it was: it is not deterministic, or was run by another version.
     pub(super) fn edit_plan(&mut self) {
         let length = self.plan.programs[0].len() as u64;
-        let at = usize::try_from(self.random.below(length)).unwrap_or(0);
+        let at = usize::try_from(self.random.below(length / 2 + 1)).unwrap_or(0);
         let op = &mut self.plan.programs[0][at];
         if matches!(op, Op::Step { .. } | Op::Read { .. } | Op::Sleep { .. }) {
             *op = Op::Note;
