@@ -168,7 +168,11 @@ impl Lines {
             look,
             run: String::new(),
             start: None,
-            header: Header::default(),
+            // Until it is read nothing is known of it, its environment included.
+            header: Header {
+                environment: String::new(),
+                ..Header::default()
+            },
             head_told: false,
             heading: None,
             phase: Phase::Review,

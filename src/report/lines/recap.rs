@@ -39,7 +39,7 @@ impl Lines {
     fn tell_outcome(&mut self, end: &RunEnd) {
         let what = self.release();
         let place = match self.header.environment.as_str() {
-            "" => "everything".to_owned(),
+            "" | "default" => "everything".to_owned(),
             name => first_line(name),
         };
         let (tone, text) = match end.outcome {
