@@ -96,7 +96,7 @@ fn walk(root: &Path, below: &Path, found: &mut Vec<String>) {
 }
 
 #[test]
-fn the_static_check_finds_no_error_in_any() {
+fn the_static_check_finds_nothing_but_open_questions() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut plans = vec!["shop/plan.rhai".to_owned(), "modules/plan.rhai".to_owned()];
     for entry in fs::read_dir(&examples).expect("the examples") {
@@ -117,8 +117,22 @@ fn the_static_check_finds_no_error_in_any() {
             .arg(examples.join(&plan))
             .output()
             .expect("deployrun can be started");
-        let stdout = String::from_utf8_lossy(&output.stdout);
+        let stdout = String::from_utf8(output.stdout).expect("UTF-8");
         assert_eq!(output.status.code(), Some(0), "{plan}:\n{stdout}");
+        let codes: Vec<String> = stdout
+            .lines()
+            .map(|line| {
+                let found: serde_json::Value = serde_json::from_str(line).expect("JSON");
+                found["code"].as_str().unwrap_or_default().to_owned()
+            })
+            .collect();
+        // Small plans leave questions of the checklist open; the one for a real machine does not.
+        let expected: &[&str] = if plan.starts_with("shop") {
+            &[]
+        } else {
+            &["checklist"]
+        };
+        assert_eq!(codes, expected, "{plan}:\n{stdout}");
     }
 }
 
