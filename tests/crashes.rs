@@ -417,7 +417,7 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
         while live.is_running() && kill_supervisor(&dir).is_none() && !dir.join("exit").exists() {}
     } else if seed.is_multiple_of(4) {
         let until = Instant::now() + support::live::PATIENCE;
-        while !dir.join("started").exists() {
+        while !std::fs::read(dir.join("lock")).is_ok_and(|lock| lock.contains(&b'\n')) {
             assert!(Instant::now() < until, "the step is not taken on");
             std::hint::spin_loop();
         }
