@@ -2,7 +2,9 @@
 //!
 //! The same lines are said while a run goes on and when it is shown afterwards.
 
+mod activity;
 mod head;
+mod phrases;
 mod recap;
 mod steps;
 #[cfg(test)]
@@ -10,13 +12,11 @@ mod tests;
 mod waits;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use crate::words::call::{Answer, BackOut, Call, CallId, Watch};
-use crate::words::duration;
+use crate::words::call::{BackOut, Call, CallId, Watch};
 use crate::words::event::{Actor, Event, LimitBy, RunEnd, Stamped, Verdict};
 use crate::words::header::Header;
 use crate::words::outcome::{Outcome, Phase};
@@ -24,6 +24,11 @@ use crate::words::place::Place;
 use crate::words::step::ProcessFact;
 
 use super::line::{Line, Tone, Weight, first_line};
+
+pub use activity::Activity;
+pub use phrases::{coarse, quoted, show_instant};
+
+use phrases::{file_name, positive, show_ms, thrown, took};
 
 /// For whom the lines are.
 #[derive(Clone, Debug)]
@@ -38,43 +43,6 @@ pub struct Look {
     pub state_dir: String,
     /// Say the last lines of each step's output? Not while they are shown as they come.
     pub tails: bool,
-}
-
-/// Something that goes on, and of which a sign of life is due when it is silent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Activity {
-    /// What tells it from others.
-    pub key: String,
-    /// What it does: `still running`.
-    pub verb: &'static str,
-    /// What it is, if that is to be said: `migrate`.
-    pub what: String,
-    /// Since when, milliseconds since 1970.
-    pub since_ms: i64,
-    /// When it ends at the latest, if it is known; milliseconds since 1970.
-    pub until_ms: Option<i64>,
-    /// The directory of its output, in the run's, for a step.
-    pub directory: Option<String>,
-    /// How deep its lines are nested.
-    pub depth: usize,
-}
-
-impl Activity {
-    /// The sign of life at an instant: `still running: migrate, 40s of 10m`.
-    #[must_use]
-    pub fn sign_of_life(&self, now_ms: i64) -> String {
-        let whole = |ms: i64| duration::show(Duration::from_secs(positive(ms) / 1000));
-        let gone = whole(now_ms.saturating_sub(self.since_ms));
-        let gap = if self.what.is_empty() { "" } else { ": " };
-        let text = format!("{}{gap}{}, {gone}", self.verb, self.what);
-        match self.until_ms {
-            Some(until) => {
-                let all = show_ms(positive(until.saturating_sub(self.since_ms)));
-                format!("{text} of {all}")
-            }
-            None => text,
-        }
-    }
 }
 
 /// A step, as far as the lines after its begin need it.
@@ -529,60 +497,5 @@ impl Lines {
     /// `Sat 2026-03-21 22:00:00 +01:00`.
     fn instant(&self, at_ms: i64) -> String {
         show_instant(at_ms, &self.look.zone)
-    }
-}
-
-/// An instant for people: `Sat 2026-03-21 22:00:00 +01:00`.
-#[must_use]
-pub fn show_instant(at_ms: i64, zone: &TimeZone) -> String {
-    match jiff::Timestamp::from_millisecond(at_ms) {
-        Ok(at) => {
-            let at = at.to_zoned(zone.clone());
-            at.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string()
-        }
-        Err(_) => format!("{at_ms} ms since 1970"),
-    }
-}
-
-/// Milliseconds for people.
-fn show_ms(ms: u64) -> String {
-    duration::show(Duration::from_millis(ms))
-}
-
-/// How long something took.
-fn took(ms: u64) -> String {
-    if ms == 0 {
-        "<1ms".to_owned()
-    } else {
-        show_ms(ms)
-    }
-}
-
-/// A time that is far off, in whole minutes; never more than it is.
-#[must_use]
-pub fn coarse(ms: u64) -> String {
-    let unit = if ms >= 10 * 60_000 { 60_000 } else { 1_000 };
-    show_ms(ms / unit * unit)
-}
-
-fn positive(ms: i64) -> u64 {
-    u64::try_from(ms).unwrap_or(0)
-}
-
-fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
-}
-
-/// `text` between single quotes, as a shell reads it.
-#[must_use]
-pub fn quoted(text: &str) -> String {
-    format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// What an answer throws, if it does.
-fn thrown(answer: &Answer) -> Option<&str> {
-    match answer {
-        Answer::Throw(failure) => Some(&failure.message),
-        Answer::Value(_) | Answer::Stop => None,
     }
 }

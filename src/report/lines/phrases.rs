@@ -1,0 +1,63 @@
+//! Times, places and answers in words.
+
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use crate::words::call::Answer;
+use crate::words::duration;
+
+/// An instant for people: `Sat 2026-03-21 22:00:00 +01:00`.
+#[must_use]
+pub fn show_instant(at_ms: i64, zone: &TimeZone) -> String {
+    match jiff::Timestamp::from_millisecond(at_ms) {
+        Ok(at) => {
+            let at = at.to_zoned(zone.clone());
+            at.strftime("%a %Y-%m-%d %H:%M:%S %:z").to_string()
+        }
+        Err(_) => format!("{at_ms} ms since 1970"),
+    }
+}
+
+/// Milliseconds for people.
+pub(super) fn show_ms(ms: u64) -> String {
+    duration::show(Duration::from_millis(ms))
+}
+
+/// How long something took.
+pub(super) fn took(ms: u64) -> String {
+    if ms == 0 {
+        "<1ms".to_owned()
+    } else {
+        show_ms(ms)
+    }
+}
+
+/// A time that is far off, in whole minutes; never more than it is.
+#[must_use]
+pub fn coarse(ms: u64) -> String {
+    let unit = if ms >= 10 * 60_000 { 60_000 } else { 1_000 };
+    show_ms(ms / unit * unit)
+}
+
+pub(super) fn positive(ms: i64) -> u64 {
+    u64::try_from(ms).unwrap_or(0)
+}
+
+pub(super) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// `text` between single quotes, as a shell reads it.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+/// What an answer throws, if it does.
+pub(super) fn thrown(answer: &Answer) -> Option<&str> {
+    match answer {
+        Answer::Throw(failure) => Some(&failure.message),
+        Answer::Value(_) | Answer::Stop => None,
+    }
+}
