@@ -103,7 +103,7 @@ impl Machine {
 
     /// Another command for a run, in another process.
     pub fn later(&self, command: &str, run: &str) -> Command {
-        deployrun(&self.state(), LATER, &[command, run])
+        deployrun(&self.state(), LATER, &[command, "--yes", run])
     }
 
     /// All that a release could change, as it is now.
