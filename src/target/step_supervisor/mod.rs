@@ -22,7 +22,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 pub(crate) use child::{find_program, memory_file, output_pipe};
 pub(crate) use output::{OUT, segment_name, visible};
@@ -145,9 +145,8 @@ fn read_spec() -> Option<StepSpec> {
 
 fn started(spec: &StepSpec) -> Option<Started> {
     let pid = tree::own_pid();
-    let nanos = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_nanos());
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let nanos = i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec);
     Some(Started {
         void: false,
         pid,
