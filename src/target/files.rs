@@ -116,8 +116,10 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     if same {
         return Ok(false);
     }
-    let beside = temporary(path);
-    let done = write_beside(file, &beside, mode, owner)
+    let beside = temporary(path, dir);
+    let done = forget(&beside)
+        .map_err(|e| wrong("can't put in place", &e))
+        .and_then(|()| write_beside(file, &beside, mode, owner))
         .and_then(|()| fs::rename(&beside, path).map_err(|e| wrong("can't put in place", &e)))
         .and_then(|()| sync_dir(parent).map_err(|e| wrong("can't put in place", &e)));
     if done.is_err() {
@@ -140,7 +142,7 @@ fn write_beside(
     owner: Option<(u32, u32)>,
 ) -> Result<(), String> {
     let wrong = |e: &io::Error| format!("{} can't be written: {}", beside.display(), io_words(e));
-    let mut out = File::create(beside).map_err(|e| wrong(&e))?;
+    let mut out = File::create_new(beside).map_err(|e| wrong(&e))?;
     // Nobody reads it before it is whole and has its owner.
     out.set_permissions(Permissions::from_mode(0o600))
         .map_err(|e| wrong(&e))?;
@@ -213,17 +215,33 @@ fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
-fn temporary(path: &Path) -> PathBuf {
+/// Where a file is written before it takes its place. The name follows from the directory of the
+/// step's first try, so that whoever comes after one that was killed can remove it.
+fn temporary(path: &Path, dir: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.deployrun-{}", std::process::id()))
+    let digest = sha256_of(dir.as_os_str().as_encoded_bytes());
+    let mark = digest.get(..16).unwrap_or_default();
+    path.with_file_name(format!(".{name}.deployrun-{mark}"))
+}
+
+/// Removes a file that may not be there.
+fn forget(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
 }
 
 /// Puts back what was at `path` before; `dirs` are those of the step's tries, oldest first.
 pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
+    let wrong = |e: &io::Error| format!("{} can't be put back: {}", path.display(), io_words(e));
+    for dir in dirs {
+        // What a try that was killed had begun to write.
+        forget(&temporary(path, dir)).map_err(|e| wrong(&e))?;
+    }
     let Some(dir) = dirs.iter().find(|dir| dir.join(FORMER).exists()) else {
         return Ok(format!("{} was not touched\n", path.display()));
     };
-    let wrong = |e: &io::Error| format!("{} can't be put back: {}", path.display(), io_words(e));
     let json = fs::read(dir.join(FORMER)).map_err(|e| wrong(&e))?;
     let former: Former = serde_json::from_slice(&json)
         .map_err(|e| format!("{} is damaged: {e}", dir.join(FORMER).display()))?;
@@ -233,7 +251,7 @@ pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
             _ => {}
         },
         Former::Link { to } => {
-            let beside = temporary(path);
+            let beside = temporary(path, dir);
             std::os::unix::fs::symlink(to, &beside)
                 .and_then(|()| fs::rename(&beside, path))
                 .map_err(|e| wrong(&e))?;
@@ -244,7 +262,7 @@ pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
             gid,
             mtime_ns,
         } => {
-            let beside = temporary(path);
+            let beside = temporary(path, dir);
             restore_file(
                 &dir.join(FORMER_CONTENT),
                 &beside,
@@ -266,7 +284,7 @@ fn restore_file(
     mtime_ns: i128,
 ) -> io::Result<()> {
     let mut from = File::open(content)?;
-    let mut to = File::create(beside)?;
+    let mut to = File::create_new(beside)?;
     to.set_permissions(Permissions::from_mode(0o600))?;
     io::copy(&mut from, &mut to)?;
     let now = to.metadata()?;
@@ -434,6 +452,30 @@ mod tests {
             restore(&path, &[keep]).expect("twice is as good as once");
             assert_eq!(seen(&path), was, "{name}");
         }
+    }
+
+    #[test]
+    fn what_a_killed_try_left_beside_the_file_goes() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        let names = || {
+            let entries = fs::read_dir(dir.path()).expect("a directory");
+            let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
+            names.sort();
+            names
+        };
+        // A try that is killed before it renames leaves this.
+        fs::write(temporary(&path, &keep), "ha").expect("written");
+        assert_eq!(put(&file(&path, "new\n", None), &keep), Ok(true));
+        assert_eq!(names(), ["app.conf", "keep"]);
+        fs::write(temporary(&path, &keep), "ha").expect("written");
+        restore(&path, std::slice::from_ref(&keep)).expect("restored");
+        assert_eq!(names(), ["keep"]);
+        // One that was killed before it kept the former file has written nothing.
+        fs::remove_dir_all(&keep).expect("removed");
+        fs::write(temporary(&path, &keep), "ha").expect("written");
+        restore(&path, &[keep]).expect("nothing to do");
+        assert!(names().is_empty());
     }
 
     #[test]

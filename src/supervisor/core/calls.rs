@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::words::call::{Answer, Call, CallId, Failure, FailureKind};
+use crate::words::call::{Answer, Call, CallId, Failure, FailureKind, Step, Undo};
 use crate::words::event::{Actor, Event, Verdict};
 use crate::words::outcome::{Phase, StopCause};
 use crate::words::place::Place;
@@ -360,7 +360,7 @@ impl Core {
         let first = id.fiber.is_empty() && id.number == 1;
         if id.is_in_back_out() {
             return match call {
-                Call::Step(step) if step.back_out.is_some() => {
+                Call::Step(step) if undoes_itself_otherwise(step) => {
                     Some("a step of a back-out can't have a back-out of its own".to_owned())
                 }
                 Call::Step(_) | Call::Sleep { .. } | Call::Note { .. } => None,
@@ -398,4 +398,11 @@ fn needs_gate(call: &Call) -> bool {
         | Call::Note { .. }
         | Call::Abort { .. } => false,
     }
+}
+
+/// Has the step a back-out of the plan's own? A file that is put keeps the former one in any case.
+fn undoes_itself_otherwise(step: &Step) -> bool {
+    step.back_out
+        .as_ref()
+        .is_some_and(|back_out| back_out.undo != Undo::Restore)
 }

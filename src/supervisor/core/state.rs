@@ -433,6 +433,13 @@ impl Core {
         self.steps.get(id).map(|s| &s.step)
     }
 
+    /// Is the limit of a step the run's own: the deadline, or the window's end?
+    #[must_use]
+    pub fn stops_at_limit(&self, id: &CallId) -> bool {
+        let by = self.steps.get(id).map(|step| step.limit_by);
+        matches!(by, Some(LimitBy::Deadline | LimitBy::Window))
+    }
+
     /// How many tries of a step were started.
     #[must_use]
     pub fn attempts_of(&self, id: &CallId) -> u32 {

@@ -27,6 +27,8 @@ pub(super) enum StepInFlight {
     Own,
 }
 
+/// How much later than the run itself a step's supervisor ends it for the deadline or the window.
+const STOP_SLACK_MS: u64 = 500;
 /// Bytes of a back-out's output that are kept.
 const BACK_OUT_OUTPUT: u64 = 1 << 30;
 /// Milliseconds between TERM and KILL of a back-out whose time is over.
@@ -44,7 +46,13 @@ impl<S: Scripts> Driver<S> {
         if let Deed::Own { name, args } = &step.deed {
             return self.start_own(key, name, args.clone());
         }
-        let spec = self.spec(&key, &step, limit_ms);
+        // The run's own stop comes first; the supervisor's is for a controller that is dead.
+        let slack_ms = if self.core.stops_at_limit(&key.id) {
+            STOP_SLACK_MS
+        } else {
+            0
+        };
+        let spec = self.spec(&key, &step, limit_ms.saturating_add(slack_ms));
         self.start(key, &spec);
     }
 
