@@ -13,7 +13,7 @@ use crate::words::outcome::{Outcome, Phase, RunOutcome, StopCause};
 use crate::words::step::{End, StepEnd};
 use crate::words::window::Window;
 
-use super::plan::UNKNOWN_MAX;
+use super::plan::{UNKNOWN_MAX, VOIDS_MAX};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Status {
@@ -42,6 +42,8 @@ struct StepFact {
     again: bool,
     acted: bool,
     unknown: u32,
+    /// Starts that came to nothing, in a row.
+    voids: u32,
 }
 
 #[derive(Debug)]
@@ -78,6 +80,7 @@ pub(super) struct Checker {
     back_out_until: Option<i64>,
     /// What a call still owes to the journal before it may be answered.
     pub(super) owed: Option<&'static str>,
+    resumed: u32,
     /// Calls whose answer is known from a record.
     pub(super) answered: BTreeSet<CallId>,
 }
@@ -95,6 +98,7 @@ impl Checker {
             format!("a record after the run's end: {}", event.kind())
         })?;
         match event {
+            Event::RunResumed { .. } => self.resumed += 1,
             Event::Header { header } => {
                 self.header = header.clone();
                 self.owed = None;
@@ -141,6 +145,7 @@ impl Checker {
                 self.answered.insert(id.clone());
                 let step = self.in_flight(id, *attempt)?;
                 step.in_flight = false;
+                step.voids += 1;
                 if !step.acted {
                     self.void(id);
                 }
@@ -326,6 +331,10 @@ impl Checker {
         ensure(attempt == step.attempt + 1, || {
             format!("try {attempt} of {id} follows try {}", step.attempt)
         })?;
+        // Each process that takes the run up may try once more.
+        ensure(step.voids < VOIDS_MAX + self.resumed, || {
+            format!("step {id} is started again and again")
+        })?;
         let Some(outcome) = step.outcome else {
             return Ok(());
         };
@@ -406,6 +415,7 @@ impl Checker {
             again: old.as_ref().is_some_and(|o| o.again),
             acted: old.as_ref().is_some_and(|o| o.acted),
             unknown: old.as_ref().map_or(0, |o| o.unknown),
+            voids: old.as_ref().map_or(0, |o| o.voids),
         };
         self.steps.insert(id.clone(), step);
     }
@@ -448,6 +458,7 @@ impl Checker {
         let step = self.in_flight(id, attempt)?;
         step.in_flight = false;
         step.outcome = Some(outcome);
+        step.voids = 0;
         step.again = again;
         step.unknown += u32::from(outcome == Outcome::Unknown);
         step.acted |= !matches!(end.end, End::NotStarted { .. });

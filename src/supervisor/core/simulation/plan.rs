@@ -15,6 +15,8 @@ pub(super) const MINUTE: u64 = 60 * SECOND;
 pub(super) const HOUR: u64 = 60 * MINUTE;
 /// How often a step may be lost before it is not tried again.
 pub(super) const UNKNOWN_MAX: u32 = 3;
+/// How often in a row a step may come to nothing before it is not started again.
+pub(super) const VOIDS_MAX: u32 = 3;
 
 /// What undoes something, as the plan says it: for a closure, the program it runs.
 #[derive(Clone, Debug, PartialEq)]

@@ -5,6 +5,7 @@ use crate::words::call::Answer;
 use crate::words::event::Event;
 use crate::words::outcome::RunOutcome;
 
+use super::super::plan::SECOND;
 use super::{Break, FLUSH_AFTER_MS, Happening, Went, World, broken};
 
 impl World {
@@ -68,6 +69,7 @@ impl World {
         let now = self.now();
         self.tell(|| format!("     {event:?}"));
         self.checker.take(&event, now, true)?;
+        self.look_at_lock(&event)?;
         match &event {
             Event::Stopping { cause, .. } => drop(self.counts.seen.insert(format!("{cause:?}"))),
             other => drop(self.counts.seen.insert(other.kind().to_owned())),
@@ -88,6 +90,23 @@ impl World {
         }
         controller.heard.push((event.clone(), now));
         controller.pending.push((event, now.wall_ms));
+        Ok(())
+    }
+
+    /// The lock is asked for again until it is had or its time is over.
+    fn look_at_lock(&mut self, event: &Event) -> Went {
+        let Some(controller) = &mut self.controller else {
+            return Ok(());
+        };
+        if !matches!(event, Event::LockTaken { .. } | Event::Stopping { .. }) {
+            return Ok(());
+        }
+        let asked = controller.lock_asked_at.take();
+        let patience = self.plan.lock_wait_ms + 2 * SECOND;
+        let late = asked.is_some_and(|at| at.saturating_add_unsigned(patience) < self.boot_ms);
+        if late && self.mood.clocks == 0 {
+            return broken("the lock was waited for too long");
+        }
         Ok(())
     }
 
@@ -235,6 +254,10 @@ impl World {
             Action::TakeLock { .. } => {
                 // The run must be there before it can have a lock.
                 self.flush()?;
+                let now = self.boot_ms;
+                if let Some(controller) = &mut self.controller {
+                    controller.lock_asked_at.get_or_insert(now);
+                }
                 let free = self.lock_free_at <= self.boot_ms;
                 let answer = if free {
                     Ok(())

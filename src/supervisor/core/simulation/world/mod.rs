@@ -120,6 +120,11 @@ struct Controller {
     samples: BTreeMap<CallId, u64>,
     approvals_given: BTreeSet<String>,
     script_end: Option<ScriptEnd>,
+    begun_at: i64,
+    /// When each watch was sampled last.
+    sampled_at: BTreeMap<CallId, i64>,
+    /// When the lock was asked for first.
+    lock_asked_at: Option<i64>,
     /// When the script was told to stop.
     stopped_at: Option<i64>,
 }

@@ -59,6 +59,9 @@ impl World {
             approvals_given: BTreeSet::new(),
             script_end: None,
             stopped_at: None,
+            begun_at: self.boot_ms,
+            sampled_at: BTreeMap::new(),
+            lock_asked_at: None,
         });
         self.crash_in = None;
         self.told_the_time = false;
@@ -139,6 +142,7 @@ impl World {
         let Some(mut controller) = self.controller.take() else {
             return Ok(());
         };
+        self.was_gone |= controller.gone;
         self.durable.append(&mut controller.pending);
         if controller.core.end().is_none() {
             self.tell(|| "== the process leaves the run".into());
@@ -162,6 +166,7 @@ impl World {
         }
         match end.outcome {
             RunOutcome::Released => {
+                self.look_at_watches(controller)?;
                 let done = controller.script_end == Some(ScriptEnd::Done);
                 if !done {
                     return broken(format!(
@@ -190,6 +195,23 @@ impl World {
         } else {
             broken("the end of the run is not durable")
         }
+    }
+
+    /// Every watch was sampled until the end.
+    fn look_at_watches(&self, controller: &Controller) -> Went {
+        if self.mood.clocks > 0 {
+            return Ok(());
+        }
+        for (id, state) in &controller.core.watches {
+            let (every, timeout) = (state.watch.every_ms, state.watch.timeout_ms);
+            let sampled = controller.sampled_at.get(id).copied();
+            let last = sampled.unwrap_or(controller.begun_at);
+            let due = last.saturating_add_unsigned(every + timeout + SECOND);
+            if due < self.boot_ms {
+                return broken(format!("watch {id} was not sampled since {sampled:?}"));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn come_back(&mut self) -> Went {

@@ -154,6 +154,7 @@ impl World {
             return;
         };
         controller.samples.insert(id.clone(), token);
+        controller.sampled_at.insert(id.clone(), self.boot_ms);
         let process = controller.number;
         let at = self.boot_ms.saturating_add_unsigned(takes);
         self.at(
