@@ -13,7 +13,7 @@ use crate::journal::{
 };
 use crate::script::api;
 use crate::script::check;
-use crate::script::engine::Surroundings;
+use crate::script::engine::{self, Surroundings};
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
@@ -22,6 +22,7 @@ use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
+use crate::target::local::Standby;
 use crate::target::{facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
@@ -243,6 +244,10 @@ impl Runner {
         if !errors.is_empty() {
             return Err(Error::Check(errors));
         }
+        // Both go on beside the opening of the journal.
+        let mut standby = Standby::default();
+        standby.prepare();
+        engine::prepare();
         let journal = Journal::open(&self.state_dir)?;
         journal.preflight()?;
         let frozen = Frozen {
@@ -286,6 +291,7 @@ impl Runner {
             ..self.settings.clone()
         });
         let runner = Wired {
+            standby,
             by,
             holder,
             recorded: Recorded::default(),
@@ -358,6 +364,7 @@ impl Runner {
         };
         let last_seq = events.last().map_or(0, |e| e.seq);
         let wired = Wired {
+            standby: Standby::default(),
             by,
             holder,
             recorded,
@@ -384,6 +391,7 @@ impl Runner {
             .build()?;
         let (to_driver, inbox) = tokio::sync::mpsc::unbounded_channel();
         let Wired {
+            standby,
             by,
             holder,
             recorded,
@@ -413,7 +421,15 @@ impl Runner {
             clock: self.clock.clone(),
             signals: self.signals,
         };
-        let driver = Driver::new(core, book(self.report), scripts, shared, setup, inbox);
+        let driver = Driver::new(
+            core,
+            book(self.report),
+            scripts,
+            shared,
+            setup,
+            inbox,
+            standby,
+        );
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
         let end = core.end().cloned();
@@ -428,6 +444,7 @@ impl Runner {
 
 /// What differs between a new run and one that is taken up.
 struct Wired {
+    standby: Standby,
     by: Actor,
     holder: Holder,
     recorded: Recorded,

@@ -382,11 +382,20 @@ fn step_dir(site: &Site, event: &Value) -> PathBuf {
     site.state().join("runs").join(run).join(name)
 }
 
-/// Kills the supervisor of a step. `None` if it was gone already.
-fn kill_supervisor(dir: &Path) -> Option<()> {
-    let dir = dir.display().to_string();
+/// Kills the supervisor of a step: the one that its lock names, or, before it names one, one that
+/// stands by. `None` if there is none, or the step is over.
+fn kill_supervisor(dir: &Path, standing_by: &[i32]) -> Option<()> {
+    if dir.join("exit").exists() {
+        return None;
+    }
+    let lock = std::fs::read_to_string(dir.join("lock")).unwrap_or_default();
+    let taken_on = lock.split_once('\n').map(|(first, _)| {
+        let first: Value = serde_json::from_str(first).expect("json");
+        i32::try_from(first["pid"].as_i64().expect("a pid")).expect("a pid")
+    });
+    let wanted: Vec<i32> = taken_on.map_or_else(|| standing_by.to_vec(), |pid| vec![pid]);
     let found = processes::with_command("__supervise");
-    let own = found.iter().find(|p| p.command.ends_with(&dir))?;
+    let own = found.iter().find(|p| wanted.contains(&p.pid))?;
     processes::kill(own.pid).then_some(())
 }
 
@@ -412,9 +421,10 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
         is_command && seen == which + 1
     });
     let dir = step_dir(&site, &event);
+    let standing_by = processes::children(live.pid());
     if seed % 4 == 1 {
-        // As soon as it can be seen: it may not have taken the step on yet.
-        while live.is_running() && kill_supervisor(&dir).is_none() && !dir.join("exit").exists() {}
+        // At once: it may not have taken the step on yet.
+        kill_supervisor(&dir, &standing_by);
     } else if seed.is_multiple_of(4) {
         let until = Instant::now() + support::live::PATIENCE;
         while !std::fs::read(dir.join("lock")).is_ok_and(|lock| lock.contains(&b'\n')) {
@@ -427,7 +437,7 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
     }
     let finished = if controller {
         let killed = live.kill();
-        let there = kill_supervisor(&dir).is_some();
+        let there = kill_supervisor(&dir, &standing_by).is_some();
         let finished = site.finish(&["resume", "2"]);
         if !there && finished.stderr.contains("has ended") {
             killed
@@ -435,7 +445,7 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
             finished
         }
     } else {
-        kill_supervisor(&dir);
+        kill_supervisor(&dir, &standing_by);
         live.finish()
     };
     let told = || format!("seed {seed}\n{}\n{}", finished.told(), site.told());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use crate::report::Style;
-use crate::report::lines::{Look, quoted};
+use crate::report::lines::{Look, Zone, quoted};
 use crate::words::clock::{Clock, ShiftedClock, SystemClock};
 
 /// Options of all commands.
@@ -105,7 +105,7 @@ impl Context {
     pub(super) fn look(&self, tails: bool) -> Look {
         Look {
             verbosity: self.verbosity,
-            zone: jiff::tz::TimeZone::system(),
+            zone: Zone::of_this_machine(),
             program: self.program.clone(),
             state_dir: self.state.display().to_string(),
             tails,

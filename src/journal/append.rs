@@ -9,9 +9,8 @@ use super::connection::{exec_to_done, is_busy};
 use super::error::{AppendError, JournalError, describe};
 #[cfg(feature = "faults")]
 use super::faults::Write;
-use super::holder::Holder;
 use super::ids::{IDS_PER_MINUTE, RunId};
-use super::lock::{self, LockError, LockHeld, Wanted};
+use super::lock::{self, LockError, LockHeld, LockWish};
 use super::read::{Meta, RunRecord, SEQ_MAX, View, entry_sum, frozen_sum, place};
 use super::record::{Entry, NewRun, RunRow, RunUpdate};
 use super::{Journal, connect};
@@ -66,10 +65,32 @@ impl Journal {
         entries: &[Entry],
         update: &RunUpdate,
     ) -> Result<RunId, AppendError> {
-        let (id, number) =
-            self.transact(|connection, path| create_run(connection, path, run, entries, update))?;
-        self.numbers.insert(id.as_str().to_owned(), number);
+        let (id, _) = self.create_run_locked(run, entries, update, None)?;
         Ok(id)
+    }
+
+    /// Makes a run and takes the lock of its environment for it, in one write. The run is made even
+    /// if another one has the lock; who that is comes back beside the id.
+    ///
+    /// # Errors
+    /// As `create_run`.
+    pub fn create_run_locked(
+        &mut self,
+        run: &NewRun,
+        entries: &[Entry],
+        update: &RunUpdate,
+        lock: Option<&LockWish>,
+    ) -> Result<(RunId, Option<LockHeld>), AppendError> {
+        let (id, number, held) = self.transact(|connection, path| {
+            let (id, number) = create_run(connection, path, run, entries, update)?;
+            let held = match lock {
+                Some(lock) => take_lock(connection, path, id.as_str(), lock)?,
+                None => None,
+            };
+            Ok((id, number, held))
+        })?;
+        self.numbers.insert(id.as_str().to_owned(), number);
+        Ok((id, held))
     }
 
     /// Appends entries to a run, all or none. They are durable when it returns.
@@ -122,30 +143,8 @@ impl Journal {
     ///
     /// # Errors
     /// `Held` with who has it; or as `append`.
-    pub fn take_lock(
-        &mut self,
-        environment: &str,
-        run: &str,
-        holder: &Holder,
-        why: &str,
-        now_ms: i64,
-    ) -> Result<(), LockError> {
-        let wanted = Wanted {
-            environment,
-            run,
-            holder,
-            why,
-        };
-        let held: Option<LockHeld> = self.transact(|connection, path| {
-            match lock::look(View { connection, path }, environment)? {
-                Some(held) if held.run != run => Ok(Some(held)),
-                ours => {
-                    let since_ms = ours.map_or(now_ms, |held| held.since_ms);
-                    lock::write(connection, &wanted, since_ms)?;
-                    Ok(None)
-                }
-            }
-        })?;
+    pub fn take_lock(&mut self, run: &str, lock: &LockWish) -> Result<(), LockError> {
+        let held = self.transact(|connection, path| take_lock(connection, path, run, lock))?;
         held.map_or(Ok(()), |held| Err(LockError::Held(Box::new(held))))
     }
 
@@ -342,6 +341,23 @@ impl Journal {
 /// Therefore it needs no sync, and therefore a failure to make it is not told: the failure at hand is.
 fn mark_suspect(path: &Path) {
     let _ = fs::write(path, b"");
+}
+
+/// Takes a lock, or tells which other run has it.
+fn take_lock(
+    connection: &Connection,
+    path: &Path,
+    run: &str,
+    wish: &LockWish,
+) -> Result<Option<LockHeld>, Stop> {
+    match lock::look(View { connection, path }, &wish.environment)? {
+        Some(held) if held.run != run => Ok(Some(held)),
+        ours => {
+            let since_ms = ours.map_or(wish.now_ms, |held| held.since_ms);
+            lock::write(connection, run, wish, since_ms)?;
+            Ok(None)
+        }
+    }
 }
 
 fn find(connection: &Connection, path: &Path, run: &str) -> Result<RunRecord, Stop> {

@@ -15,7 +15,7 @@ use super::error::{JournalError, unwritable};
 ///
 /// SQLite does not report a checkpoint that fails, and need not: what was committed is durable in the
 /// log, the log is kept until a checkpoint succeeds, and the next one writes every page again.
-const CHECKPOINT_PAGES: &str = "PRAGMA wal_autocheckpoint=64";
+const CHECKPOINT_PAGES: &str = "PRAGMA wal_autocheckpoint=128";
 
 /// Runs one statement to its end. Stepping until there is no further row is what makes every error
 /// appear: `execute_batch`, `query_row` and `pragma_update_and_check` were seen to swallow an EIO.

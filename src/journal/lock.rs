@@ -115,41 +115,35 @@ pub(super) fn look(view: View<'_>, environment: &str) -> Result<Option<LockHeld>
     }))
 }
 
-/// What is to be written for a lock.
-pub(super) struct Wanted<'a> {
-    pub(super) environment: &'a str,
-    pub(super) run: &'a str,
-    pub(super) holder: &'a Holder,
-    pub(super) why: &'a str,
+/// A lock that a run wants to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockWish {
+    /// The environment.
+    pub environment: String,
+    /// The process that takes it for the run.
+    pub holder: Holder,
+    /// What for.
+    pub why: String,
+    /// Now: milliseconds since 1970 UTC.
+    pub now_ms: i64,
 }
 
 /// Writes the lock, inside a transaction. The same run may take its lock again, with another
 /// process as its holder; it keeps the time since when.
 pub(super) fn write(
     connection: &Connection,
-    wanted: &Wanted<'_>,
+    run: &str,
+    wish: &LockWish,
     since_ms: i64,
 ) -> rusqlite::Result<()> {
-    let holder = serde_json::to_string(wanted.holder)
+    let holder = serde_json::to_string(&wish.holder)
         .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
-    let sum = sum(
-        wanted.environment,
-        wanted.run,
-        &holder,
-        since_ms,
-        wanted.why,
-    );
+    let (environment, why) = (&wish.environment, &wish.why);
+    let sum = sum(environment, run, &holder, since_ms, why);
     exec_to_done(
         connection,
         "INSERT OR REPLACE INTO locks (environment, run, holder, since_ms, why, sum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            wanted.environment,
-            wanted.run,
-            holder,
-            since_ms,
-            wanted.why,
-            sum
-        ],
+        params![environment, run, holder, since_ms, why, sum],
     )
 }
 

@@ -42,7 +42,7 @@ use rusqlite::Connection;
 pub use error::{AppendError, FindError, JournalError};
 pub use holder::{Alive, Holder};
 pub use ids::{NotARunId, RunId};
-pub use lock::{LockError, LockHeld};
+pub use lock::{LockError, LockHeld, LockWish};
 pub use owner::{OwnedBy, OwnerError, OwnerLock};
 pub use reader::Reader;
 pub use record::{Entry, Filter, NewRun, RunRow, RunUpdate, StoredEntry};

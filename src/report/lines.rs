@@ -10,11 +10,11 @@ mod steps;
 #[cfg(test)]
 mod tests;
 mod waits;
+mod zone;
 
 use std::collections::BTreeMap;
 
 use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 use crate::words::call::{BackOut, Call, CallId, Watch};
 use crate::words::event::{Actor, Event, LimitBy, RunEnd, Stamped, Verdict};
@@ -27,6 +27,7 @@ use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
 pub use phrases::{coarse, quoted, show_instant};
+pub use zone::Zone;
 
 use phrases::{file_name, positive, show_ms, thrown, took};
 
@@ -36,7 +37,7 @@ pub struct Look {
     /// -1: only failures and the recap; 0; from 1 on: samples and facts too.
     pub verbosity: i8,
     /// In whose clock times are told.
-    pub zone: TimeZone,
+    pub zone: Zone,
     /// How this program is called in commands to type: `deployrun`, perhaps with `--state DIR`.
     pub program: String,
     /// Where the journal is.
@@ -486,7 +487,7 @@ impl Lines {
 
     fn local(&self, at_ms: i64) -> Option<jiff::Zoned> {
         let at = jiff::Timestamp::from_millisecond(at_ms).ok()?;
-        Some(at.to_zoned(self.look.zone.clone()))
+        Some(at.to_zoned(self.look.zone.get().clone()))
     }
 
     fn time(&self, at_ms: i64) -> String {
@@ -496,6 +497,6 @@ impl Lines {
 
     /// `Sat 2026-03-21 22:00:00 +01:00`.
     fn instant(&self, at_ms: i64) -> String {
-        show_instant(at_ms, &self.look.zone)
+        show_instant(at_ms, self.look.zone.get())
     }
 }

@@ -2,23 +2,22 @@
 
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{SigSet, SigmaskHow};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags, Signal};
+use rustix::process::{Pid, PidfdFlags};
 
 use super::step_supervisor::publish::{self, Started};
-use super::step_supervisor::{
-    self, MARK, OUT, SUPERVISE, boot_id, memory_file, segment_name, tree,
-};
+use super::step_supervisor::{OUT, boot_id, segment_name, tree};
 use crate::words::step::{ProcessFact, StepEnd, StepSpec};
 
 mod left_over;
+mod running;
+mod standby;
+
+pub use running::Running;
+pub use standby::Standby;
 
 /// A lock is held before its first line is there for less than a millisecond, by a supervisor that begins or by
 /// somebody who looks; longer than this something is wrong.
@@ -144,62 +143,12 @@ impl StepDir {
         &self.path
     }
 
-    /// Starts the step and returns as soon as its supervisor has been spawned. Whether the command
-    /// could be started is learned from how the step ends. In a directory in which a step was begun
-    /// before, the new supervisor refuses, and [`StepDir::find`] tells of the first.
+    /// Starts the step under a supervisor that will not have another; see [`Standby::start`].
     ///
     /// # Errors
     /// When there is no supervisor; the step has not run then.
     pub fn start(&self, spec: &StepSpec) -> Result<Running, StartError> {
-        if spec.argv.is_empty() {
-            return Err(StartError::NoProgram);
-        }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.path)
-            .map_err(|error| StartError::Directory {
-                dir: self.path.clone(),
-                error,
-            })?;
-        self.spawn(spec).map_err(|error| StartError::Spawn {
-            dir: self.path.clone(),
-            error,
-        })
-    }
-
-    fn spawn(&self, spec: &StepSpec) -> io::Result<Running> {
-        let bytes = serde_json::to_vec(spec)?;
-        // If deployrun itself runs in a step, that step can still find its processes.
-        let env = std::env::var_os(MARK).map(|mark| (MARK.into(), mark));
-        let env: Vec<(std::ffi::OsString, std::ffi::OsString)> = env.into_iter().collect();
-        let expression = duct::cmd(&self.exe, [SUPERVISE.as_ref(), self.path.as_os_str()])
-            .stdin_file(memory_file("step", &bytes)?)
-            .stdout_null()
-            .stderr_null()
-            .full_env(env)
-            .unchecked()
-            .before_spawn(|command| {
-                command.arg0("deployrun");
-                Ok(())
-            });
-        // A signal that comes before the supervisor can handle it waits until it can.
-        let before = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let handle = expression.start();
-        before.thread_set_mask()?;
-        let handle = handle?;
-        let pid = handle
-            .pids()
-            .first()
-            .and_then(|&p| i32::try_from(p).ok())
-            .and_then(Pid::from_raw);
-        let pid = pid.ok_or_else(|| io::Error::other("the supervisor has no pid"))?;
-        // It has not been reaped, so the pid is still its own.
-        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        Ok(Running {
-            pidfd,
-            handle: Some(handle),
-        })
+        Standby::with_exe(&self.exe).start(&self.path, spec)
     }
 
     /// Finds out how the step stands. `begun_in` is the [`boot_id`] under which its intent was
@@ -318,10 +267,7 @@ impl StepDir {
         // by the command's process, which has not come to execute the command.
         let same = tree::stat(started.pid)
             .is_some_and(|s| s.starttime == started.starttime && s.is_live());
-        Ok(same.then_some(Found::Running(Running {
-            pidfd,
-            handle: None,
-        })))
+        Ok(same.then_some(Found::Running(Running::adopted(pidfd))))
     }
 
     /// Reads at most `most` bytes of the output (masked, both streams in order of arrival) at or
@@ -445,100 +391,4 @@ pub struct OutputPart {
     pub offset: u64,
     /// The bytes; none if there are no more now.
     pub bytes: Vec<u8>,
-}
-
-/// A supervisor that runs. Its descriptor becomes readable when it has ended, so it can be given to
-/// an async runtime (`AsyncFd::with_interest(running, Interest::READABLE)`); then
-/// [`StepDir::find`] tells how the step ended. Dropping it leaves the step alone.
-#[derive(Debug)]
-pub struct Running {
-    pidfd: OwnedFd,
-    /// Of one that this process has started; it reaps it.
-    handle: Option<duct::Handle>,
-}
-
-impl AsFd for Running {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
-    }
-}
-
-impl AsRawFd for Running {
-    fn as_raw_fd(&self) -> RawFd {
-        self.pidfd.as_raw_fd()
-    }
-}
-
-impl Running {
-    /// Blocks until the supervisor has ended.
-    ///
-    /// # Errors
-    /// When the system cannot wait.
-    pub fn wait(&self) -> io::Result<()> {
-        while !self.wait_for(Duration::from_secs(3600))? {}
-        Ok(())
-    }
-
-    /// Blocks until the supervisor has ended, or for this time. True if it has ended.
-    ///
-    /// # Errors
-    /// When the system cannot wait.
-    pub fn wait_for(&self, time: Duration) -> io::Result<bool> {
-        let until = Instant::now().checked_add(time);
-        loop {
-            let rest = until.map(|u| u.saturating_duration_since(Instant::now()));
-            let rest = rest.and_then(|r| Timespec::try_from(r).ok());
-            let mut fds = [PollFd::new(&self.pidfd, PollFlags::IN)];
-            match rustix::event::poll(&mut fds, rest.as_ref()) {
-                Ok(0) => return Ok(false),
-                Ok(_) => {
-                    self.reap();
-                    return Ok(true);
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
-    }
-
-    /// Asks the supervisor to end the step and returns at once. For a supervisor that has ended it
-    /// does nothing. `Now` after `WithGrace` shortens the grace.
-    ///
-    /// # Errors
-    /// When the signal may not be sent.
-    pub fn end(&self, how: Ending) -> io::Result<()> {
-        let signal = match how {
-            Ending::WithGrace => Signal::TERM,
-            Ending::Now => Signal::INT,
-        };
-        match rustix::process::pidfd_send_signal(&self.pidfd, signal) {
-            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    /// Why a supervisor that this process has started and that has ended did not take the step on;
-    /// `None` if it did, or if this process did not start it.
-    #[must_use]
-    pub fn refusal(&self) -> Option<&'static str> {
-        let output = self.handle.as_ref()?.try_wait().ok()??;
-        match output.status.code()? {
-            step_supervisor::REFUSED => Some("the supervisor was called wrongly"),
-            step_supervisor::BAD_SPEC => Some("the supervisor could not read what to do"),
-            step_supervisor::NO_SETUP => {
-                Some("the supervisor could not set itself up (is /proc mounted?)")
-            }
-            step_supervisor::TAKEN => Some("the step had been taken on or given up before"),
-            step_supervisor::NOT_STARTED => {
-                Some("the supervisor could not write to the step directory")
-            }
-            _ => None,
-        }
-    }
-
-    fn reap(&self) {
-        if let Some(handle) = &self.handle {
-            let _ = handle.try_wait();
-        }
-    }
 }

@@ -10,7 +10,7 @@ use deployrun::journal::{
     AppendError, Filter, Holder, Journal, JournalError, Reader, RunRow, RunUpdate, StoredEntry,
 };
 
-use crate::scene::{Random, entry, new_run, small};
+use crate::scene::{Random, entry, new_run, small, wish};
 
 const COPIES: usize = 3_000;
 const SEED: u64 = 0x5eed;
@@ -57,7 +57,7 @@ fn original(dir: &Path) -> Original {
         }
         if random == 4 {
             journal
-                .take_lock("production", &run, &holder, "release", 1)
+                .take_lock(&run, &wish("production", &holder, "release", 1))
                 .unwrap();
             locks.insert(Some(run.clone()));
         }

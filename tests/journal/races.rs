@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout};
 
-use deployrun::journal::{Alive, Holder, Journal, LockError, OwnerError, OwnerLock};
+use deployrun::journal::{Alive, Holder, Journal, LockError, OwnerError, OwnerLock, RunUpdate};
 
-use crate::scene::{child, child_state, entry, new_run, open, small};
+use crate::scene::{child, child_state, entry, new_run, open, small, wish};
 
 const RUN: &str = "20260321-2200-0001";
 const ROUNDS: usize = 12;
@@ -115,6 +115,37 @@ fn one_process_controls_a_run_and_its_death_frees_it() {
 }
 
 #[test]
+fn a_run_is_made_and_has_its_lock_in_one_write() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = open(dir.path());
+    let me = Holder::this_process("me");
+    let wish = wish("production", &me, "release", 5);
+    let update = RunUpdate::default();
+    let (first, held) = journal
+        .create_run_locked(
+            &new_run(1, "production"),
+            &[entry(1, 0)],
+            &update,
+            Some(&wish),
+        )
+        .unwrap();
+    assert_eq!(held, None);
+    let lock = journal.lock("production").unwrap().unwrap();
+    assert_eq!((lock.run.as_str(), lock.since_ms), (first.as_str(), 5));
+    // The second is made all the same: that it could not begin is told in its journal.
+    let (second, held) = journal
+        .create_run_locked(
+            &new_run(2, "production"),
+            &[entry(1, 0)],
+            &update,
+            Some(&wish),
+        )
+        .unwrap();
+    assert_eq!(held.map(|held| held.run), Some(first.as_str().to_owned()));
+    assert_eq!(journal.read(second.as_str()).unwrap().len(), 1);
+}
+
+#[test]
 #[ignore = "run by others in a process of its own"]
 fn child_takes_the_run() {
     let state = child_state();
@@ -167,7 +198,7 @@ fn one_run_gets_the_lock_and_keeps_it_beyond_its_process() {
             .create_run(&new_run(999, "production"), &[])
             .unwrap();
         let error = journal
-            .take_lock("production", other.as_str(), &me, "release", 5)
+            .take_lock(other.as_str(), &wish("production", &me, "release", 5))
             .unwrap_err();
         let LockError::Held(held) = error else {
             panic!("{error}")
@@ -182,16 +213,16 @@ fn one_run_gets_the_lock_and_keeps_it_beyond_its_process() {
         journal.release_lock("production", other.as_str()).unwrap();
         assert!(journal.lock("production").unwrap().is_some());
         journal
-            .take_lock("production", run, &me, "recovery", 9)
+            .take_lock(run, &wish("production", &me, "recovery", 9))
             .unwrap();
         let held = journal.lock("production").unwrap().unwrap();
         assert_eq!((held.alive, held.since_ms), (Alive::Alive, 1));
         journal.release_lock("production", run).unwrap();
         journal
-            .take_lock("production", other.as_str(), &me, "release", 10)
+            .take_lock(other.as_str(), &wish("production", &me, "release", 10))
             .unwrap();
         journal
-            .take_lock("staging", run, &me, "release", 11)
+            .take_lock(run, &wish("staging", &me, "release", 11))
             .unwrap();
     }
 }
@@ -208,7 +239,7 @@ fn child_takes_the_lock() {
         .create_run(&new_run(77, "production"), &[entry(1, 0)])
         .unwrap();
     let holder = Holder::this_process(format!("rival {name}"));
-    match journal.take_lock("production", run.as_str(), &holder, "release", 1) {
+    match journal.take_lock(run.as_str(), &wish("production", &holder, "release", 1)) {
         Ok(()) => said("lock", &format!("won {run}")),
         Err(LockError::Held(held)) => {
             said(

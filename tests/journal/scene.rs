@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-use deployrun::journal::{Entry, Journal, NewRun, Options, RunId, StoredEntry};
+use deployrun::journal::{Entry, Holder, Journal, LockWish, NewRun, Options, RunId, StoredEntry};
 
 pub const MINUTE: i64 = 1_774_130_400_000;
 
@@ -18,6 +18,15 @@ pub fn new_run(random: u32, environment: &str) -> NewRun {
         fingerprint: "f".repeat(64),
         frozen: serde_json::json!({ "sources": { "plan.rhai": "run(\"true\")" }, "args": { "b": 1, "a": 2 } }),
         created_ms: MINUTE,
+    }
+}
+
+pub fn wish(environment: &str, holder: &Holder, why: &str, now_ms: i64) -> LockWish {
+    LockWish {
+        environment: environment.to_owned(),
+        holder: holder.clone(),
+        why: why.to_owned(),
+        now_ms,
     }
 }
 

@@ -57,7 +57,7 @@ fn parts_are_told(scene: &Scene) {
     let tell = |verbosity, events: &mut dyn Iterator<Item = &Stamped>| {
         let mut lines = Lines::new(Look {
             verbosity,
-            zone: jiff::tz::TimeZone::UTC,
+            zone: jiff::tz::TimeZone::UTC.into(),
             program: "deployrun".into(),
             state_dir: "state".into(),
             tails: true,

@@ -3,4 +3,5 @@
 mod matrix;
 mod probes;
 mod scene;
+mod standby;
 mod supervisor;

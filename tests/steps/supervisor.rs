@@ -1,10 +1,11 @@
 //! A step from its start to its end, with real processes.
 
-use std::process::{Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::scene::{Scene, kill, processes, stands_in, until};
-use deployrun::target::local::{Ending, Found, Lost, StepDir};
+use deployrun::target::local::{Ending, Found, Lost, Standby, StepDir};
 use deployrun::target::step_supervisor::boot_id;
 use deployrun::words::step::{CutOff, End, StepEnd};
 
@@ -157,23 +158,19 @@ fn the_child_gets_what_the_spec_says_and_nothing_else() {
 fn nothing_is_inherited() {
     let scene = Scene::new();
     let spec = scene.sh("grep -E 'SigBlk|SigIgn' /proc/self/status; ls /proc/self/fd");
-    std::fs::create_dir(scene.dir.path()).expect("a directory");
-    let file = scene.file("spec.json");
-    std::fs::write(&file, serde_json::to_vec(&spec).expect("json")).expect("a file");
-    // The subshell keeps the supervisor from being a group leader, which could not make a session.
-    let script = "trap '' HUP INT QUIT USR1 ALRM TSTP WINCH CHLD 2>/dev/null; exec 7</etc/passwd 9>leak; \
-                  \"$0\" __supervise \"$1\" < \"$2\"; exit $?";
-    let status = Command::new("/bin/bash")
-        .args(["-c", script, env!("CARGO_BIN_EXE_deployrun")])
-        .args([scene.dir.path(), &file])
-        .current_dir(scene.tmp.path())
-        .stderr(Stdio::null())
-        .status()
-        .expect("bash");
-    assert_eq!(status.code(), Some(0));
-    let Found::Ended(end) = scene.find() else {
-        panic!("no end")
-    };
+    let wrapper = scene.file("wrapper");
+    let script = format!(
+        "#!/bin/bash\ntrap '' HUP INT QUIT USR1 ALRM TSTP WINCH CHLD\n\
+         exec 7</etc/passwd 9>'{}'\nexec '{}' \"$@\"\n",
+        scene.file("leak").display(),
+        env!("CARGO_BIN_EXE_deployrun")
+    );
+    std::fs::write(&wrapper, script).expect("a file");
+    std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).expect("a program");
+    let running = Standby::with_exe(&wrapper)
+        .start(scene.dir.path(), &spec)
+        .expect("a supervisor");
+    let end = scene.end_of(&running);
     let text = end.stdout.text;
     assert!(text.contains("SigBlk:\t0000000000000000"), "{text}");
     // 32 and 33 are the C library's own; it lets nobody set them, and sets them when it needs them.
@@ -567,9 +564,9 @@ fn bad_calls_publish_nothing() {
     for (args, stdin) in [
         (
             vec!["__supervise", scene.dir.path().to_str().expect("text")],
-            "{\"run\":",
+            "",
         ),
-        (vec!["__supervise"], ""),
+        (vec!["__supervise"], "{\"run\":"),
         (vec!["__as_user", "x"], ""),
         (vec!["__drain"], "{"),
     ] {

@@ -57,6 +57,18 @@ pub fn with_command(text: &str) -> Vec<Process> {
         .collect()
 }
 
+/// The children of a process.
+pub fn children(parent: i32) -> Vec<i32> {
+    let parent = format!("PPid:\t{parent}");
+    all()
+        .into_iter()
+        .filter(|pid| {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            status.lines().any(|line| line == parent)
+        })
+        .collect()
+}
+
 /// Kills one process; whether it was there.
 pub fn kill(pid: i32) -> bool {
     Pid::from_raw(pid).is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())

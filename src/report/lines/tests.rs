@@ -9,7 +9,7 @@ const BEGIN: i64 = 1_774_126_800_000; // 2026-03-21T21:00:00Z
 fn lines(verbosity: i8) -> Lines {
     Lines::new(Look {
         verbosity,
-        zone: TimeZone::UTC,
+        zone: jiff::tz::TimeZone::UTC.into(),
         program: "deployrun".into(),
         state_dir: "/state".into(),
         tails: true,

@@ -152,14 +152,14 @@ impl Lines {
         let zone = Window::parse(window)
             .ok()
             .and_then(|w| w.zone())
-            .unwrap_or_else(|| self.look.zone.clone());
+            .unwrap_or_else(|| self.look.zone.get().clone());
         let edge = |at_ms: i64| {
             let at = jiff::Timestamp::from_millisecond(at_ms).ok()?;
             if Opening::new(at, at).is_endless() || at == jiff::Timestamp::MIN {
                 return None;
             }
             let there = at.to_zoned(zone.clone());
-            let here = at.to_zoned(self.look.zone.clone());
+            let here = at.to_zoned(self.look.zone.get().clone());
             let name = zone.iana_name().map_or(String::new(), |n| format!(" {n}"));
             let mut text = format!("{}{name}", there.strftime("%a %Y-%m-%d %H:%M %:z"));
             if there.offset() != here.offset() {

@@ -17,7 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
-use crate::journal::{Holder, LockError};
+use crate::journal::{Holder, LockError, LockWish};
+use crate::target::local::Standby;
 use crate::words::call::{Answer, Call, CallId};
 use crate::words::clock::Clock;
 use crate::words::event::{Actor, Event, Verdict};
@@ -97,6 +98,7 @@ pub struct Driver<S: Scripts> {
     replies: HashMap<CallId, Replies<Reply>>,
     raw: HashMap<CallId, Call>,
     steps: HashMap<Try, StepInFlight>,
+    standby: Standby,
     samples: HashMap<CallId, Sample>,
     next_token: u64,
     finished: bool,
@@ -119,6 +121,7 @@ impl<S: Scripts> Driver<S> {
         shared: Arc<Shared<S::Closure>>,
         setup: Setup,
         inbox: UnboundedReceiver<Message>,
+        standby: Standby,
     ) -> Self {
         let to_self = shared.to_driver.clone();
         Self {
@@ -132,6 +135,7 @@ impl<S: Scripts> Driver<S> {
             replies: HashMap::new(),
             raw: HashMap::new(),
             steps: HashMap::new(),
+            standby,
             samples: HashMap::new(),
             next_token: 0,
             finished: false,
@@ -205,7 +209,7 @@ impl<S: Scripts> Driver<S> {
         match message {
             Message::Tell(input) => {
                 if let Input::StepEnded { key, .. } = &input {
-                    self.steps.remove(key);
+                    self.step_is_over(key);
                 }
                 self.take(input);
             }
@@ -414,8 +418,6 @@ impl<S: Scripts> Driver<S> {
             }
             Action::Sample { id, timeout_ms } => self.start_sample(id, timeout_ms),
             Action::TakeLock { environment } => {
-                // The run must be there before it can have a lock.
-                self.flush();
                 // As a message: what else was to be done comes first, a failure of the journal too.
                 let answer = self.take_lock(&environment);
                 let _ = self.to_self.send(Message::Tell(Input::Lock(answer)));
@@ -457,12 +459,15 @@ impl<S: Scripts> Driver<S> {
     }
 
     fn take_lock(&mut self, environment: &str) -> Result<(), String> {
-        let why = format!("release of {}", self.core.header().release());
-        let now_ms = self.now_wall();
-        match self
-            .book
-            .take_lock(environment, &self.setup.holder, &why, now_ms)
-        {
+        self.book.wish_lock(LockWish {
+            environment: environment.to_owned(),
+            holder: self.setup.holder.clone(),
+            why: format!("release of {}", self.core.header().release()),
+            now_ms: self.now_wall(),
+        });
+        // The run must be there before it can have a lock.
+        self.flush();
+        match self.book.take_lock() {
             Ok(()) => Ok(()),
             Err(LockError::Held(held)) => Err(held.to_string()),
             Err(other) => Err(format!("the lock of {environment} can't be taken: {other}")),

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::journal::{AppendError, Entry, Holder, Journal, LockError, NewRun, RunId, RunUpdate};
+use crate::journal::{
+    AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, RunId, RunUpdate,
+};
 use crate::words::event::{Actor, Event, Stamped, json_text};
 use crate::words::header::Header;
 
@@ -41,6 +43,10 @@ pub struct Book {
     failure: String,
     /// Why the run that was just created does not belong to this process.
     unowned: Option<String>,
+    /// A lock that is to be taken with the write that creates the run.
+    lock_wish: Option<LockWish>,
+    /// What became of that: who else has the lock.
+    lock_answer: Option<Option<LockHeld>>,
 }
 
 impl Book {
@@ -58,6 +64,8 @@ impl Book {
             gone: false,
             failure: String::new(),
             unowned: None,
+            lock_wish: None,
+            lock_answer: None,
         }
     }
 
@@ -75,6 +83,8 @@ impl Book {
             gone: false,
             failure: String::new(),
             unowned: None,
+            lock_wish: None,
+            lock_answer: None,
         }
     }
 
@@ -201,14 +211,23 @@ impl Book {
         };
         // A run that ends before anything must be durable is written whole at once.
         let update = self.update(None);
-        match self.journal.create_run_with(&new, entries, &update) {
-            Ok(id) => {
+        let wish = self.lock_wish.as_ref();
+        match self.journal.create_run_locked(&new, entries, &update, wish) {
+            Ok((id, held)) => {
+                let wish = self.lock_wish.take();
+                if wish.is_some() {
+                    self.lock_answer = Some(held);
+                }
                 id.as_str().clone_into(&mut self.run);
                 for event in &mut self.pending {
                     id.as_str().clone_into(&mut event.run);
                 }
                 // Without ownership another process could take the run up: that is a failed write.
                 self.unowned = (facts.born)(id.as_str()).err();
+                if let (Some(_), Some(wish)) = (&self.unowned, wish) {
+                    // If this fails too, the lock names a run that has a controller no more.
+                    let _ = self.journal.release_lock(&wish.environment, id.as_str());
+                }
                 Ok(())
             }
             Err(error) => {
@@ -268,19 +287,23 @@ impl Book {
         }
     }
 
-    /// Takes the lock of an environment.
-    pub(super) fn take_lock(
-        &mut self,
-        environment: &str,
-        holder: &Holder,
-        why: &str,
-        now_ms: i64,
-    ) -> Result<(), LockError> {
+    /// Wants a lock. If the run is yet to be created, the lock is taken with that; the answer comes
+    /// with [`Book::take_lock`], before which the book is to be flushed.
+    pub(super) fn wish_lock(&mut self, wish: LockWish) {
+        self.lock_wish = Some(wish);
+    }
+
+    /// Takes the lock that is wanted, if it was not taken already when the run was created.
+    pub(super) fn take_lock(&mut self) -> Result<(), LockError> {
+        let (answer, wish) = (self.lock_answer.take(), self.lock_wish.take());
         if self.gone {
             return Ok(());
         }
-        self.journal
-            .take_lock(environment, &self.run, holder, why, now_ms)
+        match (answer, wish) {
+            (Some(Some(held)), _) => Err(LockError::Held(Box::new(held))),
+            (None, Some(wish)) => self.journal.take_lock(&self.run, &wish),
+            (Some(None), _) | (None, None) => Ok(()),
+        }
     }
 
     /// Approvals that were given from elsewhere.

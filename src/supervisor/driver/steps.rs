@@ -58,7 +58,7 @@ impl<S: Scripts> Driver<S> {
 
     fn start(&mut self, key: Try, spec: &StepSpec) {
         let dir = StepDir::new(self.book.dir().join(key.directory()));
-        match dir.start(spec) {
+        match self.standby.start(dir.path(), spec) {
             Ok(running) => self.await_end(key, dir, running),
             Err(error) => {
                 let ended = Ended::Void(error.to_string());
@@ -83,15 +83,19 @@ impl<S: Scripts> Driver<S> {
                 reason = "the descriptor lives and stays the same in its Arc"
             )]
             let fd = AsyncFd::with_interest(running.clone(), Interest::READABLE);
-            match fd {
-                Ok(fd) => drop(fd.readable().await),
-                Err(_) => {
-                    let running = running.clone();
-                    let _ = tokio::task::spawn_blocking(move || running.wait()).await;
-                }
+            let over = match fd {
+                Ok(fd) => over(&fd).await,
+                Err(error) => Err(error),
+            };
+            if over.is_err() {
+                let running = running.clone();
+                let _ = tokio::task::spawn_blocking(move || running.wait()).await;
             }
             let ended = if dir.path().join("exit").exists() {
-                ended(&dir, &begun_in, &running)
+                let ended = ended(&dir, &begun_in, &running);
+                // The driver takes it back, and has to be the only one that holds it.
+                drop(running);
+                ended
             } else {
                 // What a lost step left running is ended first, and that takes its time.
                 tokio::task::spawn_blocking(move || ended(&dir, &begun_in, &running))
@@ -129,6 +133,15 @@ impl<S: Scripts> Driver<S> {
             let ended = Ended::Seen(Box::new(end));
             let _ = tell.send(Message::Tell(Input::StepEnded { key, ended }));
         });
+    }
+
+    /// The step is over: its supervisor may have the next one.
+    pub(super) fn step_is_over(&mut self, key: &Try) {
+        if let Some(StepInFlight::Process(running)) = self.steps.remove(key)
+            && let Some(running) = Arc::into_inner(running)
+        {
+            self.standby.take_back(running);
+        }
     }
 
     pub(super) fn end_step(&mut self, key: &Try, now: bool) {
@@ -363,6 +376,17 @@ impl<S: Scripts> Driver<S> {
                 }
             }
         }
+    }
+}
+
+/// Waits until a step is over.
+async fn over(fd: &AsyncFd<Arc<Running>>) -> std::io::Result<()> {
+    loop {
+        let mut ready = fd.readable().await?;
+        if fd.get_ref().is_over()? {
+            return Ok(());
+        }
+        ready.clear_ready();
     }
 }
 

@@ -1,17 +1,26 @@
-//! The process around one step.
+//! The process around a step.
 //!
-//! The controller starts its own binary again as `deployrun __supervise DIR`. This process owns the
-//! step from then on, so that a step neither dies with the controller nor outlives its timeout: it is
-//! in a session of its own, the subreaper of all that the step starts, reads the output, keeps the
-//! deadlines, ends the whole tree when it must end, and publishes how the step ended. It has no
-//! threads, no async runtime and syncs nothing; per step it costs little more than one more spawn.
+//! The controller starts its own binary again as `deployrun __supervise`, with one end of a link (see
+//! [`orders`]) for stdin, and gives it a step. The process owns the step from then on, so that a step
+//! neither dies with the controller nor outlives its timeout: it is in a session of its own, the
+//! subreaper of all that the step starts, reads the output, keeps the deadlines, ends the whole tree
+//! when it must end, and publishes how the step ended. It has no threads, no async runtime and syncs
+//! nothing.
 //!
-//! TERM asks it to stop the step with its grace, INT to kill it now.
+//! When the step has ended and left nothing behind, no process and no open pipe, the supervisor is as
+//! it was at first, and takes on another step; else it exits. One whose controller is gone brings its
+//! step to the end and exits.
+//!
+//! TERM asks it to stop the step in flight with its grace, INT to kill it now: that is how a process
+//! speaks to it that has adopted the step of a dead controller. The controller itself sends orders,
+//! which cannot meet the step after the one that was meant.
 
 mod abort;
 mod child;
+mod control;
 mod drain;
 mod ending;
+pub(crate) mod orders;
 mod output;
 pub(crate) mod publish;
 mod signals;
@@ -67,8 +76,10 @@ pub fn dispatch(args: &[OsString]) -> Option<i32> {
     match first.to_str()? {
         SUPERVISE => {
             signals::close_inherited();
-            let [dir] = rest else { return Some(REFUSED) };
-            Some(supervise(Path::new(dir)))
+            if !rest.is_empty() {
+                return Some(REFUSED);
+            }
+            Some(supervise())
         }
         AS_USER => Some(child::become_user(rest)),
         DRAIN => {
@@ -79,20 +90,13 @@ pub fn dispatch(args: &[OsString]) -> Option<i32> {
     }
 }
 
-/// Runs the step whose description is on stdin, with its files in `dir`. It changes the whole
+/// Runs the steps that the controller at the other end of stdin gives it. It changes the whole
 /// process (session, signals, working directory) and is therefore called by [`dispatch`] only.
-/// Returns 0 once the end of the step has been published; with another status the step was not
+/// Returns 0 once the end of its last step has been published; with another status that step was not
 /// taken on, except for 75: it ran, and nobody will know how it ended.
 #[must_use]
-pub fn supervise(dir: &Path) -> i32 {
-    let Ok(dir) = std::path::absolute(dir) else {
-        return NO_SETUP;
-    };
-    note_panics(&dir);
-    let Some(spec) = read_spec() else {
-        return BAD_SPEC;
-    };
-    let Ok(mut signals) = signals::Signals::install() else {
+pub fn supervise() -> i32 {
+    let Ok(mut control) = control::Control::install() else {
         return NO_SETUP;
     };
     let own = rustix::process::getpid();
@@ -103,44 +107,63 @@ pub fn supervise(dir: &Path) -> i32 {
     if !alone {
         return NO_SETUP;
     }
-    let Ok(lock) = publish::lock_file(&dir) else {
-        return NOT_STARTED;
+    let mut last = 0;
+    while let Some((dir, spec)) = control.next_step() {
+        let (status, clean) = serve(&dir, spec, &mut control);
+        last = status;
+        let ready = clean && control.has_controller();
+        control.answer(orders::Answer {
+            status: u8::try_from(status).unwrap_or(u8::MAX),
+            ready,
+        });
+        if !ready {
+            break;
+        }
+    }
+    last
+}
+
+/// Runs one step, with its files in `dir`. Returns the status of [`supervise`], and whether nothing is
+/// left of the step.
+fn serve(dir: &Path, spec: File, control: &mut control::Control) -> (i32, bool) {
+    note_panics(dir);
+    let Some(spec) = read_spec(spec) else {
+        return (BAD_SPEC, true);
+    };
+    let Ok(lock) = publish::lock_file(dir) else {
+        return (NOT_STARTED, true);
     };
     if lock.try_lock().is_err() {
-        return TAKEN;
+        return (TAKEN, true);
     }
     match publish::is_written(&lock) {
         Ok(false) => {}
-        Ok(true) => return TAKEN,
-        Err(_) => return NOT_STARTED,
+        Ok(true) => return (TAKEN, true),
+        Err(_) => return (NOT_STARTED, true),
     }
     let Some(started) = started(&spec) else {
-        return NO_SETUP;
+        return (NO_SETUP, true);
     };
-    let ready = publish::reserve(&dir).and_then(|()| publish::say_started(&lock, &started));
+    let ready = publish::reserve(dir).and_then(|()| publish::say_started(&lock, &started));
     if ready.is_err() {
-        return NOT_STARTED;
+        return (NOT_STARTED, true);
     }
-    let over = run(&spec, &dir, (&lock, &started.mark), &mut signals);
-    let status = publish_end(&dir, over, &spec);
+    let over = run(&spec, dir, (&lock, &started.mark), control);
+    let clean = over.clean;
+    let status = publish_end(dir, over, &spec);
     // The lock is held to the very end.
     drop(lock);
-    status
+    (status, clean && status == 0)
 }
 
-fn read_spec() -> Option<StepSpec> {
-    let mut bytes = Vec::new();
-    std::io::stdin()
-        .lock()
-        .take(LARGEST_SPEC + 1)
-        .read_to_end(&mut bytes)
-        .ok()?;
-    if bytes.len() as u64 > LARGEST_SPEC {
+fn read_spec(mut file: File) -> Option<StepSpec> {
+    let length = file.metadata().ok()?.len();
+    if length > LARGEST_SPEC {
         return None;
     }
-    let mut spec: StepSpec = serde_json::from_slice(&bytes).ok()?;
-    spec.cwd = std::path::absolute(&spec.cwd).ok()?;
-    Some(spec)
+    let mut bytes = Vec::with_capacity(usize::try_from(length).ok()?);
+    file.read_to_end(&mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 fn started(spec: &StepSpec) -> Option<Started> {
@@ -162,7 +185,7 @@ fn run(
     spec: &StepSpec,
     dir: &Path,
     (lock, mark): (&File, &str),
-    signals: &mut signals::Signals,
+    control: &mut control::Control,
 ) -> watch::Over {
     let spool = output::Spool::new(dir, spec.max_output);
     let masker = match Masker::new(&spec.secrets) {
@@ -176,7 +199,8 @@ fn run(
             Err(error) => return not_started(spool, masker.mask_str(&error), None),
         },
     };
-    if signals.take_term() || signals.take_int() {
+    control.listen();
+    if control.take_end() | control.take_end_now() {
         let error = "it was stopped before it had begun".to_owned();
         return not_started(spool, error, Some(CutOff::Stopped));
     }
@@ -191,7 +215,7 @@ fn run(
                 };
                 let _ = publish::say_child(lock, &fact);
             }
-            watch::Watch::new(spec, mark, spool, (child, pipes), signals, masker, patterns).run()
+            watch::Watch::new(spec, mark, spool, (child, pipes), control, masker, patterns).run()
         }
     }
 }
@@ -214,6 +238,7 @@ fn not_started(spool: output::Spool, error: String, cut_off: Option<CutOff>) -> 
         end,
         spool,
         open: None,
+        clean: true,
     }
 }
 

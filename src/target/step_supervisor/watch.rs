@@ -11,9 +11,9 @@ use rustix::io::Errno;
 
 use super::abort::{Patterns, Scanner};
 use super::child::Child;
+use super::control::Control;
 use super::drain::Handover;
 use super::output::{Capture, Spool, Tail};
-use super::signals::Signals;
 use super::{BLOCK, SILENCE, tree};
 use crate::words::mask::Masker;
 use crate::words::step::{CutOff, End, ProcessFact, StepEnd, StepSpec};
@@ -57,7 +57,7 @@ pub(crate) struct Watch<'a> {
     /// Value of the variable that marks the processes of this step.
     pub(super) mark: &'a str,
     pub(super) child: Child,
-    signals: &'a mut Signals,
+    control: &'a mut Control,
     streams: [Stream; 2],
     /// Inodes of the two pipes.
     pub(super) pipes: [u64; 2],
@@ -89,6 +89,8 @@ pub(crate) struct Over {
     pub spool: Spool,
     /// The streams, if somebody still holds one.
     pub open: Option<Open>,
+    /// Nothing is left of the step: no process, no open stream.
+    pub clean: bool,
 }
 
 /// The read ends of stdout and stderr, and the bytes of each that are held back.
@@ -115,7 +117,7 @@ impl<'a> Watch<'a> {
         mark: &'a str,
         spool: Spool,
         (child, pipes): (Child, [OwnedFd; 2]),
-        signals: &'a mut Signals,
+        control: &'a mut Control,
         masker: Masker,
         patterns: Option<Patterns>,
     ) -> Self {
@@ -133,7 +135,7 @@ impl<'a> Watch<'a> {
             spec,
             mark,
             child,
-            signals,
+            control,
             streams,
             pipes: inodes,
             spool,
@@ -160,7 +162,7 @@ impl<'a> Watch<'a> {
         loop {
             self.wait_and_read(&mut block);
             let now = Instant::now();
-            self.on_signals(now);
+            self.on_orders(now);
             self.on_time(now);
             if matches!(self.stage, Stage::Killing { .. }) {
                 self.kill_round();
@@ -176,25 +178,32 @@ impl<'a> Watch<'a> {
     fn wait_and_read(&mut self, block: &mut [u8]) {
         let wait = self.next_wait().and_then(|d| Timespec::try_from(d).ok());
         let mut ready = [false; 2];
-        let woken = {
-            let signals = self.signals.fd();
+        let (woken, told) = {
+            let (signals, link) = self.control.fds();
+            // Signals first, then the link, then the streams that are open.
             let mut fds = vec![PollFd::new(&signals, PollFlags::IN)];
+            fds.extend(link.as_ref().map(|link| PollFd::new(link, PollFlags::IN)));
+            let others = fds.len();
             let mut which = [0; 2];
             for (i, stream) in self.streams.iter().enumerate() {
                 if let Some(fd) = &stream.fd {
-                    which[fds.len() - 1] = i;
+                    which[fds.len() - others] = i;
                     fds.push(PollFd::new(fd, PollFlags::IN));
                 }
             }
             // An interrupted wait is one without result.
             let _ = rustix::event::poll(&mut fds, wait.as_ref());
-            for (fd, i) in fds[1..].iter().zip(which) {
+            for (fd, i) in fds[others..].iter().zip(which) {
                 ready[i] = !fd.revents().is_empty();
             }
-            !fds[0].revents().is_empty()
+            let told = others > 1 && !fds[1].revents().is_empty();
+            (!fds[0].revents().is_empty(), told)
         };
+        if told {
+            self.control.listen();
+        }
         if woken {
-            self.signals.drain();
+            self.control.drain();
             self.reap(Instant::now());
         }
         for (i, _) in ready.iter().enumerate().filter(|(_, ready)| **ready) {
@@ -292,16 +301,16 @@ impl<'a> Watch<'a> {
         self.begin_terminating(Instant::now());
     }
 
-    /// TERM stops the step with its grace, INT without.
-    fn on_signals(&mut self, now: Instant) {
-        let (term, int) = (self.signals.take_term(), self.signals.take_int());
+    /// Ends the step, with its grace or without, if somebody has said so.
+    fn on_orders(&mut self, now: Instant) {
+        let (end, end_now) = (self.control.take_end(), self.control.take_end_now());
         match self.stage {
-            Stage::Running if int => {
+            Stage::Running if end_now => {
                 self.cut_off = Some(CutOff::Stopped);
                 self.begin_killing(now);
             }
-            Stage::Running if term => self.cut_off(CutOff::Stopped),
-            Stage::Terminating { .. } if int => self.begin_killing(now),
+            Stage::Running if end => self.cut_off(CutOff::Stopped),
+            Stage::Terminating { .. } if end_now => self.begin_killing(now),
             _ => {}
         }
     }
@@ -437,10 +446,12 @@ impl<'a> Watch<'a> {
             .iter()
             .any(Option::is_some)
             .then_some(Open { streams, held });
+        let clean = self.childless && open.is_none() && end.survivors.is_empty();
         Over {
             end,
             spool: self.spool,
             open,
+            clean,
         }
     }
 
