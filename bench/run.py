@@ -69,10 +69,10 @@ def interleaved(runs, commands):
     return {name: statistics.median(w) for name, w in walls.items()}, memory
 
 
-def say(name, text, ratio=None, bound=None, worse=lambda r, b: r > b):
-    verdict = "" if bound is None else ("  MISSED" if worse(ratio, bound) else "  ok")
-    print(f"{name:<28} {text}{verdict}", flush=True)
-    RESULTS.append({"name": name, "text": text, "ratio": ratio, "bound": bound})
+def say(name, text, ratio, bound, worse=lambda r, b: r > b):
+    met = not worse(ratio, bound)
+    print(f"{name:<28} {text}  {'ok' if met else 'MISSED'}", flush=True)
+    RESULTS.append({"name": name, "text": text, "value": ratio, "bound": bound, "met": met})
 
 
 class Bench:
@@ -241,9 +241,7 @@ def main():
             getattr(bench, name)(*([args.ansible] if name == "start_up" else []))
     if args.json:
         pathlib.Path(args.json).write_text(json.dumps(RESULTS, indent=1))
-    missed = [r for r in RESULTS if "bound" in r and r["bound"] is not None]
-    return 0 if missed else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -1,5 +1,5 @@
 //! What a step costs beside a plain spawn of the same command, and a stream beside `tee | grep`.
-//! `cargo build --release --examples && cargo run --release --example cost [steps] [MiB]`
+//! `cargo run --release --example bench_steps -- [steps] [MiB]`
 
 use std::io::Write;
 use std::path::Path;

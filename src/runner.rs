@@ -13,7 +13,7 @@ use crate::journal::{
 };
 use crate::script::api;
 use crate::script::check;
-use crate::script::engine::{self, Surroundings};
+use crate::script::engine::Surroundings;
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
@@ -244,12 +244,9 @@ impl Runner {
         if !errors.is_empty() {
             return Err(Error::Check(errors));
         }
-        // Both go on beside the opening of the journal.
         let mut standby = Standby::default();
+        // It starts up while the journal is opened.
         standby.prepare();
-        engine::prepare();
-        let journal = Journal::open(&self.state_dir)?;
-        journal.preflight()?;
         let frozen = Frozen {
             main: plan.main().to_owned(),
             root: plan.root().to_owned(),
@@ -298,7 +295,12 @@ impl Runner {
             core,
             begun_in: HashMap::new(),
         };
-        let book = |report| Book::of_new_run(journal, facts, report);
+        let state_dir = self.state_dir.clone();
+        let book = |report| {
+            let journal = Journal::open(&state_dir)?;
+            journal.preflight()?;
+            Ok(Book::of_new_run(journal, facts, report))
+        };
         self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
     }
 
@@ -371,7 +373,7 @@ impl Runner {
             core,
             begun_in,
         };
-        let book = |report| Book::of_run(journal, run.clone(), last_seq, report);
+        let book = |report| Ok(Book::of_run(journal, run.clone(), last_seq, report));
         let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
         drop(owner);
         summary
@@ -382,13 +384,10 @@ impl Runner {
         plan: Plan,
         args: Value,
         wired: Wired,
-        book: impl FnOnce(Box<dyn Report>) -> Book,
+        book: impl FnOnce(Box<dyn Report>) -> Result<Book, Error>,
         opening: Vec<Event>,
         first: Vec<Input>,
     ) -> Result<Summary, Error> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
         let (to_driver, inbox) = tokio::sync::mpsc::unbounded_channel();
         let Wired {
             standby,
@@ -411,7 +410,13 @@ impl Runner {
             args: from_json(&args),
             modules: Arc::default(),
         });
-        let scripts = PlanScripts::new(surroundings, shared.clone());
+        let mut scripts = PlanScripts::new(surroundings, shared.clone());
+        // Its engine is built while the journal is opened.
+        scripts.prepare_plan()?;
+        let book = book(self.report)?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let setup = Setup {
             by,
             begun_in,
@@ -421,15 +426,7 @@ impl Runner {
             clock: self.clock.clone(),
             signals: self.signals,
         };
-        let driver = Driver::new(
-            core,
-            book(self.report),
-            scripts,
-            shared,
-            setup,
-            inbox,
-            standby,
-        );
+        let driver = Driver::new(core, book, scripts, shared, setup, inbox, standby);
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
         let end = core.end().cloned();

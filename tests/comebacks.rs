@@ -60,7 +60,7 @@ fn killed_in_flight(body: &str) -> (Site, Finished) {
 }
 
 fn in_flight(site: &Site) -> bool {
-    !processes::with_command(&format!("{}/runs", site.state().display())).is_empty()
+    !processes::supervisors(&site.state()).is_empty()
 }
 
 #[test]

@@ -388,11 +388,7 @@ fn kill_supervisor(dir: &Path, standing_by: &[i32]) -> Option<()> {
     if dir.join("exit").exists() {
         return None;
     }
-    let lock = std::fs::read_to_string(dir.join("lock")).unwrap_or_default();
-    let taken_on = lock.split_once('\n').map(|(first, _)| {
-        let first: Value = serde_json::from_str(first).expect("json");
-        i32::try_from(first["pid"].as_i64().expect("a pid")).expect("a pid")
-    });
+    let taken_on = processes::supervisor(dir);
     let wanted: Vec<i32> = taken_on.map_or_else(|| standing_by.to_vec(), |pid| vec![pid]);
     let found = processes::with_command("__supervise");
     let own = found.iter().find(|p| wanted.contains(&p.pid))?;
@@ -456,6 +452,8 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
     }
     let left = processes::with_command(&site.path("").display().to_string());
     assert_eq!(left, [], "{}", told());
+    let supervisors = processes::supervisors(&site.state());
+    assert!(supervisors.is_empty(), "{supervisors:?} {}", told());
     let unknown = journal
         .iter()
         .any(|e| e["event"] == "step-ended" && e["outcome"] == "unknown");

@@ -79,14 +79,6 @@ pub struct Surroundings {
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
 
-/// Builds, on a thread of its own, what every engine needs, so that it is there when the plan begins.
-pub fn prepare() {
-    // Without the thread the first engine builds it.
-    let _ = std::thread::Builder::new()
-        .name("engine".into())
-        .spawn(|| drop(LazyLock::force(&STANDARD).as_shared_module()));
-}
-
 /// An engine that only parses; a lenient one knows the words that are switched off.
 fn parser(lenient: bool) -> Engine {
     let mut engine = Engine::new_raw();

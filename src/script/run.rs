@@ -28,6 +28,8 @@ pub struct PlanScripts {
     surroundings: Arc<Surroundings>,
     shared: Arc<Shared<Closure>>,
     main: Option<Stopper>,
+    /// Lets the plan's thread begin, which has built its engine ahead.
+    begin: Option<mpsc::Sender<()>>,
     closures: HashMap<CallId, Stopper>,
     watches: HashMap<CallId, Watcher>,
 }
@@ -66,9 +68,41 @@ impl PlanScripts {
             surroundings,
             shared,
             main: None,
+            begin: None,
             closures: HashMap::new(),
             watches: HashMap::new(),
         }
+    }
+
+    /// Starts the thread of the plan, which builds its engine and waits until the plan is started.
+    ///
+    /// # Errors
+    /// When there can be no thread.
+    pub fn prepare_plan(&mut self) -> std::io::Result<()> {
+        let stopper = Stopper::new()?;
+        let (begin, begun) = mpsc::channel();
+        let (surroundings, shared) = (self.surroundings.clone(), self.shared.clone());
+        let stop = stopper.clone();
+        self.thread("plan", move || {
+            let end = catch_unwind(AssertUnwindSafe(|| {
+                run_plan(&surroundings, &shared, stop, &begun)
+            }))
+            .unwrap_or_else(|_| {
+                Some(ScriptEnd::Error {
+                    cause: StopCause::ScriptError,
+                    reason: "deployrun has a defect: it panicked while it ran the plan".into(),
+                    place: None,
+                    detail: String::new(),
+                })
+            });
+            if let Some(end) = end {
+                let _ = shared
+                    .to_driver
+                    .send(Message::Tell(Input::ScriptEnded(end)));
+            }
+        })?;
+        (self.main, self.begin) = (Some(stopper), Some(begin));
+        Ok(())
     }
 
     fn thread(&self, name: &str, body: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
@@ -84,23 +118,14 @@ impl Scripts for PlanScripts {
     type Closure = Closure;
 
     fn start_plan(&mut self) -> std::io::Result<()> {
-        let stopper = Stopper::new()?;
-        self.main = Some(stopper.clone());
-        let (surroundings, shared) = (self.surroundings.clone(), self.shared.clone());
-        self.thread("plan", move || {
-            let end = catch_unwind(AssertUnwindSafe(|| {
-                run_plan(&surroundings, &shared, stopper)
-            }))
-            .unwrap_or_else(|_| ScriptEnd::Error {
-                cause: StopCause::ScriptError,
-                reason: "deployrun has a defect: it panicked while it ran the plan".into(),
-                place: None,
-                detail: String::new(),
-            });
-            let _ = shared
-                .to_driver
-                .send(Message::Tell(Input::ScriptEnded(end)));
-        })
+        if self.begin.is_none() {
+            self.prepare_plan()?;
+        }
+        if let Some(begin) = self.begin.take() {
+            // A thread that is gone has told of its defect.
+            let _ = begin.send(());
+        }
+        Ok(())
     }
 
     fn stop_plan(&mut self) {
@@ -234,20 +259,24 @@ fn run_plan(
     surroundings: &Surroundings,
     shared: &Arc<Shared<Closure>>,
     stopper: Stopper,
-) -> ScriptEnd {
+    begun: &mpsc::Receiver<()>,
+) -> Option<ScriptEnd> {
     let Stopper { stop, cancel } = stopper;
     let fiber = Arc::new(Fiber::new(shared.clone(), String::new(), stop, cancel));
     let engine: Engine = engine::engine(surroundings, &fiber);
+    // There will be no run when the journal cannot be opened, or the run has ended.
+    begun.recv().ok()?;
     let plan = &surroundings.plan;
     let Some(ast) = plan.asts().get(plan.main()) else {
-        return ScriptEnd::Error {
+        return Some(ScriptEnd::Error {
             cause: StopCause::ScriptError,
             reason: "the plan's source is missing".into(),
             place: None,
             detail: String::new(),
-        };
+        });
     };
     let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
     let (stopped, exhausted) = (fiber.is_stopped(), fiber.is_exhausted());
-    script_end(result, stopped, exhausted, plan, &surroundings.functions)
+    let end = script_end(result, stopped, exhausted, plan, &surroundings.functions);
+    Some(end)
 }

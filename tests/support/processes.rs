@@ -1,6 +1,7 @@
 //! Processes of this machine, found by what stands in `/proc`.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -67,6 +68,30 @@ pub fn children(parent: i32) -> Vec<i32> {
             status.lines().any(|line| line == parent)
         })
         .collect()
+}
+
+/// The supervisors that have a step in flight, of all runs below a state directory.
+pub fn supervisors(state: &Path) -> Vec<i32> {
+    let below = |dir: &Path| -> Vec<PathBuf> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        entries.map(|entry| entry.path()).collect()
+    };
+    let steps = below(&state.join("runs"))
+        .into_iter()
+        .flat_map(|run| below(&run));
+    steps
+        .filter(|step| !step.join("exit").exists())
+        .filter_map(|step| supervisor(&step))
+        .filter(|pid| command(*pid).contains("__supervise"))
+        .collect()
+}
+
+/// The supervisor that took the step of this directory on, if one did.
+pub fn supervisor(step: &Path) -> Option<i32> {
+    let lock = fs::read_to_string(step.join("lock")).unwrap_or_default();
+    let (first, _) = lock.split_once('\n')?;
+    let first: serde_json::Value = serde_json::from_str(first).expect("json");
+    i32::try_from(first["pid"].as_i64()?).ok()
 }
 
 /// Kills one process; whether it was there.
