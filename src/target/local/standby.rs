@@ -38,6 +38,10 @@ pub struct Standby {
 
 impl Default for Standby {
     fn default() -> Self {
+        #[cfg(feature = "faults")]
+        if let Some(exe) = std::env::var_os("DEPLOYRUN_FAULT_SUPERVISOR") {
+            return Self::with_exe(exe);
+        }
         Self::with_exe("/proc/self/exe")
     }
 }
