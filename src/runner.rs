@@ -22,6 +22,7 @@ use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
+use crate::supervisor::unwritten::{self, LookError};
 use crate::target::{facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
@@ -71,6 +72,14 @@ pub enum Error {
         run: String,
         /// Why.
         problem: String,
+    },
+    /// What the journal does not have of a run cannot be told now.
+    #[error("run {run} can't be taken up: {source}")]
+    Unwritten {
+        /// Which.
+        run: String,
+        /// Why.
+        source: LookError,
     },
     /// The system refused something the runtime needs.
     #[error("the runtime can't be started: {0}")]
@@ -261,6 +270,7 @@ impl Runner {
             deployrun: env!("CARGO_PKG_VERSION").to_owned(),
             plan: plan.root().join(plan.main()).display().to_string(),
             fingerprint: fingerprint.clone(),
+            args: given(&self.args),
             boot_id: holder.boot_id.clone(),
             clock_injected: !self.clock.is_real(),
         };
@@ -330,8 +340,9 @@ impl Runner {
         }
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
+        let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let settings = Settings {
-            name: frozen.main.trim_end_matches(".rhai").to_owned(),
+            name: plan.name(),
             override_window: frozen
                 .override_window
                 .clone()
@@ -344,7 +355,6 @@ impl Runner {
             events.iter().map(|e| (&e.event, then(e.at_ms, now))),
         );
         let recorded = Recorded::from_events(events.iter().map(|e| &e.event));
-        let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let by = actor();
         let resumed = Event::RunResumed {
             by: by.clone(),
@@ -352,7 +362,16 @@ impl Runner {
             boot_id: holder.boot_id.clone(),
         };
         let begun_in = begun_in(&events);
+        let run_dir = self.state_dir.join("runs").join(&run);
+        let tries =
+            unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
+                Error::Unwritten {
+                    run: run.clone(),
+                    source,
+                }
+            })?;
         let first = match command {
+            _ if !tries.is_empty() => vec![Input::Unwritten { tries }],
             "back-out" => vec![Input::BackOutAsked { by: by.clone() }],
             _ => Vec::new(),
         };
@@ -433,6 +452,19 @@ struct Wired {
     recorded: Recorded,
     core: Core,
     begun_in: HashMap<Try, String>,
+}
+
+/// What the plan was given as `args`; that nothing stood behind `--` is not told.
+fn given(args: &Value) -> serde_json::Map<String, Value> {
+    let mut given = args.as_object().cloned().unwrap_or_default();
+    if given
+        .get("rest")
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty)
+    {
+        given.remove("rest");
+    }
+    given
 }
 
 fn actor() -> Actor {

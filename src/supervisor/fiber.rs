@@ -174,7 +174,7 @@ pub struct Shared<K> {
     /// What the journal knows.
     pub recorded: Recorded,
     /// What must not be written.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     /// Closures and commands that undo, as they were made: by the call that armed them.
     undos: Mutex<HashMap<CallId, Armed<K>>>,
     /// Closures of watches.
@@ -200,7 +200,7 @@ impl<K: Clone> Shared<K> {
         Self {
             to_driver,
             recorded,
-            secrets: Secrets::default(),
+            secrets: Arc::default(),
             undos: Mutex::default(),
             watches: Mutex::default(),
             clock,
@@ -272,6 +272,18 @@ impl<K: Clone> Fiber<K> {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The first call that the journal has of this fiber and that the script, which has ended, did
+    /// not make again: it is not deterministic then.
+    #[must_use]
+    pub fn unmade(&self) -> Option<CallId> {
+        let made = self.number.load(Ordering::SeqCst);
+        let last = self.shared.recorded.last_of(&self.path)?;
+        (last.number > made).then(|| CallId {
+            fiber: self.path.clone(),
+            number: made + 1,
+        })
     }
 
     /// Counts an operation of the engine; says why the script must end, if it must.

@@ -151,13 +151,13 @@ impl<S: Scripts> Driver<S> {
         for input in first {
             self.take(input);
         }
-        if self.core.has_lock() {
+        if self.core.has_lock() && !self.finished {
             // The lock is the run's already; from now on it names this process.
             let environment = self.core.header().environment.clone();
             let _ = self.take_lock(&environment);
         }
         self.take(Input::Time);
-        if !self.finished {
+        if !self.finished && !self.core.is_closed() {
             self.scripts.start_plan()?;
         }
         while !self.finished {

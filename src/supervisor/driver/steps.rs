@@ -12,6 +12,7 @@ use crate::supervisor::fiber::Message;
 use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
 use crate::target::local::{Ending, Found, Lost, Running, StepDir};
+use crate::target::tries;
 use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
@@ -110,8 +111,12 @@ impl<S: Scripts> Driver<S> {
                 ended: Ended::Void(reason),
             });
         };
+        if key.id.is_in_back_out() {
+            // Should the journal not know of it, its directory does. On a full disk nothing can.
+            let _ = tries::note_own(&self.book.dir().join(key.directory()));
+        }
         self.steps.insert(key.clone(), StepInFlight::Own);
-        let tell = self.to_self.clone();
+        let (tell, secrets) = (self.to_self.clone(), self.shared.secrets.clone());
         tokio::task::spawn_blocking(move || {
             let since = std::time::Instant::now();
             let call = std::panic::AssertUnwindSafe(|| own(&args));
@@ -120,10 +125,14 @@ impl<S: Scripts> Driver<S> {
             let mut end = blank_end();
             end.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             match result {
-                Ok(value) => end.stdout.text = json_text(&value),
+                Ok(value) => end.stdout.text = secrets.mask(&json_text(&value)),
                 Err(problem) => {
-                    end.end = End::Exited { code: 1 };
-                    end.tail = problem;
+                    let error = secrets.mask(&problem);
+                    // Of several lines the message has the first; the tail has them all.
+                    if error.lines().nth(1).is_some() {
+                        end.tail.clone_from(&error);
+                    }
+                    end.end = End::Failed { error };
                 }
             }
             let ended = Ended::Seen(Box::new(end));

@@ -50,6 +50,8 @@ struct StepFact {
 struct GroupFact {
     ends: Option<i64>,
     armed_before: usize,
+    /// Points of no return that the run had passed when its attempt began.
+    no_return_before: usize,
     /// What its attempt did is being undone.
     unwinding: bool,
 }
@@ -72,7 +74,7 @@ pub(super) struct Checker {
     pub(super) armed: Vec<ArmedFact>,
     groups: Vec<GroupFact>,
     survivors: bool,
-    no_return: bool,
+    no_returns: usize,
     verifies: BTreeSet<CallId>,
     failed_verify: bool,
     by_hand: bool,
@@ -173,7 +175,7 @@ impl Checker {
                 self.owed = None;
             }
             Event::Disarmed { ids, no_return, .. } => {
-                self.no_return |= no_return;
+                self.no_returns += usize::from(*no_return);
                 self.owed = None;
                 for armed in &mut self.armed {
                     if ids.contains(&armed.id) && armed.status == Status::Armed {
@@ -260,6 +262,7 @@ impl Checker {
             Call::StepBegin { timeout_ms, .. } => self.groups.push(GroupFact {
                 ends: timeout_ms.map(|ms| now.boot_ms.saturating_add_unsigned(ms)),
                 armed_before: self.armed.len(),
+                no_return_before: self.no_returns,
                 unwinding: false,
             }),
             Call::StepEnd { .. } if *answer == Answer::Value(Value::Bool(true)) => {
@@ -269,6 +272,10 @@ impl Checker {
                     .find(|a| matches!(a.status, Status::Armed | Status::Running | Status::Failed));
                 ensure(left.is_none(), || {
                     format!("a group begins anew while {left:?} is not undone")
+                })?;
+                let passed = self.groups.last().map_or(0, |g| g.no_return_before);
+                ensure(passed == self.no_returns, || {
+                    "a group begins anew behind a point of no return".into()
                 })?;
                 let armed_before = self.armed.len();
                 if let Some(group) = self.groups.last_mut() {
@@ -612,12 +619,17 @@ impl Checker {
                 ensure(!self.survivors, || "backed out with survivors".into())?;
             }
             RunOutcome::Stuck => {
-                ensure(self.survivors || open.is_none(), || {
+                let is_whole = end.unwritten.is_empty();
+                ensure(!is_whole || self.survivors || open.is_none(), || {
                     format!("the run ends before {open:?}")
                 })?;
                 for armed in &self.armed {
                     let listed = end.still_changed.iter().any(|c| c.call == armed.id);
-                    let is_done = matches!(armed.status, Status::Done | Status::Void);
+                    let last = end.unwritten.iter().rev();
+                    let last = last.clone().find(|u| u.backs_out && u.call == armed.id);
+                    let unwritten = matches!(armed.status, Status::Armed | Status::Running)
+                        && last.is_some_and(|u| u.outcome == Outcome::Succeeded);
+                    let is_done = unwritten || matches!(armed.status, Status::Done | Status::Void);
                     ensure(listed != is_done, || {
                         format!("listed as still changed: {listed}, {armed:?}")
                     })?;
