@@ -7,3 +7,4 @@ mod embedding;
 mod next_command;
 mod outcomes;
 mod scene;
+mod statuses;
