@@ -127,8 +127,9 @@ pub(super) struct WatchState {
 pub(super) enum Waiting {
     /// A step, until it has ended.
     Step,
-    /// A sleep or soak, until an instant on the boot clock.
-    Until(i64),
+    /// A sleep or soak, until an instant on the boot clock; with the title of a group and its time
+    /// when that is over first.
+    Until(i64, Option<(String, u64)>),
     /// A verify: until when, and when to look next; `None` while the script looks.
     Verify {
         name: String,

@@ -60,7 +60,7 @@ impl Core {
                     // The script looks; its answer to that comes first.
                     Waiting::Verify { next: None, .. } => true,
                     Waiting::Verify { .. }
-                    | Waiting::Until(_)
+                    | Waiting::Until(..)
                     | Waiting::Approval { .. }
                     | Waiting::Gate { .. }
                     | Waiting::Unwind { .. } => false,

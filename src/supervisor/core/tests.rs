@@ -741,3 +741,81 @@ fn a_step_in_flight_ends_before_a_run_that_is_not_known_whole() {
     run.ended("3", 1, false, exited(0));
     assert_eq!(run.outcome(), Some(RunOutcome::Stuck));
 }
+
+#[test]
+fn the_time_of_a_group_is_that_of_its_waits_too() {
+    let waits = [
+        (
+            Call::Sleep { ms: 60_000 },
+            "the 10s of the step `switch` are over",
+        ),
+        (
+            Call::Soak { ms: 60_000 },
+            "the 10s of the step `switch` are over",
+        ),
+        (
+            Call::WaitForApproval {
+                name: "go".to_owned(),
+                timeout_ms: None,
+            },
+            "nobody approved `go` in time",
+        ),
+    ];
+    for (call, text) in waits {
+        let mut run = Run::released_from(Header::default());
+        run.call(
+            "3",
+            Call::StepBegin {
+                title: "switch".to_owned(),
+                timeout_ms: Some(10_000),
+                retries: 0,
+            },
+        );
+        run.after(4 * SECOND);
+        run.call("4", call.clone());
+        assert_eq!(run.core.next_wake(), Some(run.now.boot_ms + 6 * SECOND));
+        let early = run.after(5 * SECOND);
+        assert_eq!(answer_to(&early, "4"), None, "{call:?}");
+        let late = run.after(SECOND);
+        assert!(
+            matches!(answer_to(&late, "4"), Some(Answer::Throw(failure)) if failure.message == text),
+            "{call:?}: {late:?}"
+        );
+    }
+
+    // One that is over before the group is has all its time.
+    let mut run = Run::released_from(Header::default());
+    run.call(
+        "3",
+        Call::StepBegin {
+            title: "switch".to_owned(),
+            timeout_ms: Some(10_000),
+            retries: 0,
+        },
+    );
+    run.call("4", Call::Sleep { ms: 9_000 });
+    let actions = run.after(9 * SECOND);
+    assert_eq!(answer_to(&actions, "4"), Some(&Answer::Value(json!(null))));
+
+    // A verify is looked at once more when the time is over.
+    run.call(
+        "5",
+        Call::Verify {
+            name: "answers".to_owned(),
+            within_ms: 60_000,
+            every_ms: 20_000,
+        },
+    );
+    let look = |a: &Action| matches!(a, Action::Try { .. });
+    let verdict = Verdict::Fail;
+    run.give(Input::Tried {
+        id: id_of("5"),
+        verdict: verdict.clone(),
+    });
+    assert!(has(&run.after(SECOND), look));
+    let actions = run.give(Input::Tried {
+        id: id_of("5"),
+        verdict,
+    });
+    assert!(matches!(answer_to(&actions, "5"), Some(Answer::Throw(_))));
+}
