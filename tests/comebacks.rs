@@ -291,7 +291,7 @@ fn a_second_run_is_refused_while_the_first_one_lives() {
     for word in [
         run.as_str().expect("an id"),
         "--lock-wait",
-        "release of back 1",
+        "release of back 1; since 2",
     ] {
         assert!(told.contains(word), "`{word}` is missing: {told}");
     }
