@@ -103,3 +103,24 @@ run("echo then $DEPLOYRUN_NAME", #{ back_out: () });
     let row: serde_json::Value = serde_json::from_str(&runs.out).expect("one run");
     assert_eq!(row["plan"], "odd.rhai");
 }
+
+#[test]
+fn a_file_that_could_not_be_put_back_is_where_the_recap_says() {
+    let scene = Scene::new(
+        r#"plan(#{ name: "a", environment: "one" });
+write_file("conf/shop", "new\n");
+run("rm -r conf && touch conf", #{ title: "break it", back_out: () });
+abort("enough");
+"#,
+    );
+    std::fs::create_dir(scene.path("conf")).expect("a directory");
+    scene.write("conf/shop", "old\n");
+    let stuck = scene.run(&["run", "plan.rhai"]).expect(4);
+    let lines: Vec<&str> = stuck.out.lines().map(str::trim).collect();
+    let says = lines
+        .iter()
+        .position(|line| line.starts_with("to undo it by hand: "))
+        .unwrap_or_else(|| panic!("nothing is said of it:\n{}", stuck.out));
+    let kept = std::path::Path::new(lines[says + 1]).join("former");
+    assert_eq!(std::fs::read_to_string(kept).expect("it is there"), "old\n");
+}

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::line::{Line, Tone, first_line};
-use crate::words::call::shell_word;
+use crate::words::call::{Undo, shell_word};
 use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{RunOutcome, StopCause};
 
@@ -127,6 +127,19 @@ impl Lines {
             let dir = dir.map_or("/", |(dir, _)| dir);
             self.named(Tone::Warn, "", &format!("to undo it, in {dir}:"));
             self.named(Tone::Warn, "", &format!("  {command}"));
+        } else if let Some((back_out, _)) = self.back_outs.get(&item.call)
+            && back_out.undo == Undo::Restore
+        {
+            let dir = format!(
+                "{}/runs/{}/{}",
+                self.look.state_dir,
+                self.run,
+                item.call.directory(1, false)
+            );
+            let text = "to undo it by hand: `former.json` says what was there before, `former` is \
+                        the file, in";
+            self.named(Tone::Warn, "", text);
+            self.named(Tone::Warn, "", &format!("  {}", shell_word(&dir)));
         }
     }
 
