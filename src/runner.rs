@@ -23,7 +23,7 @@ use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
 use crate::supervisor::unwritten::{self, LookError};
-use crate::target::{facts, files, step_supervisor};
+use crate::target::{environment, facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
@@ -116,6 +116,9 @@ struct Frozen {
     args: Value,
     override_window: Option<String>,
     lock_wait_ms: u64,
+    /// What steps and probes are passed on from the process that started the run.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
 }
 
 /// Runs plans, and takes up runs again.
@@ -261,6 +264,7 @@ impl Runner {
             args: self.args.clone(),
             override_window: self.settings.override_window.clone(),
             lock_wait_ms: self.settings.lock_wait_ms,
+            env: environment::of_this_process(),
         };
         let holder = Holder::this_process(facts::user());
         let by = actor();
@@ -303,7 +307,8 @@ impl Runner {
             begun_in: HashMap::new(),
         };
         let book = |report| Book::of_new_run(journal, facts, report);
-        self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
+        let inputs = (frozen.args, frozen.env);
+        self.drive(plan, inputs, runner, book, vec![started], Vec::new())
     }
 
     /// Takes up a run where it was left.
@@ -384,7 +389,8 @@ impl Runner {
             begun_in,
         };
         let book = |report| Book::of_run(journal, run.clone(), last_seq, report);
-        let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
+        let inputs = (frozen.args, environment::taken_up(frozen.env));
+        let summary = self.drive(plan, inputs, wired, book, vec![resumed], first);
         drop(owner);
         summary
     }
@@ -392,7 +398,7 @@ impl Runner {
     fn drive(
         self,
         plan: Plan,
-        args: Value,
+        (args, env): (Value, BTreeMap<String, String>),
         wired: Wired,
         book: impl FnOnce(Box<dyn Report>) -> Book,
         opening: Vec<Event>,
@@ -413,6 +419,7 @@ impl Runner {
             to_driver,
             recorded,
             self.clock.clone(),
+            env,
             plan.name(),
         ));
         let root = plan.root().to_owned();

@@ -4,6 +4,7 @@
 
 mod commands;
 mod embedding;
+mod inputs;
 mod next_command;
 mod outcomes;
 mod scene;

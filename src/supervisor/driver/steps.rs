@@ -9,7 +9,6 @@ use tokio::io::unix::AsyncFd;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::supervisor::fiber::Message;
-use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
 use crate::target::local::{Ending, Found, Lost, Running, StepDir};
 use crate::target::tries;
@@ -185,9 +184,14 @@ impl<S: Scripts> Driver<S> {
                 }
             }
             Undo::Command(command) => {
-                if armed.is_none() && command.to_string().contains("***") {
-                    return self
-                        .refuse_back_out(key, "its command holds a secret that is not known");
+                let step = self.step_undone(&key);
+                let env = step.iter().flat_map(|s| s.env.values());
+                let mut texts = env.cloned().chain([command.to_string()]);
+                if armed.is_none() && texts.any(|text| text.contains("***")) {
+                    return self.refuse_back_out(
+                        key,
+                        "its command or its environment holds a secret that is not known",
+                    );
                 }
                 let spec = self.back_out_spec(&key, command.argv(), None, limit_ms, outcome);
                 self.start(key, &spec);
@@ -301,11 +305,11 @@ impl<S: Scripts> Driver<S> {
         if let Some(outcome) = outcome {
             env.insert("DEPLOYRUN_STEP_OUTCOME".into(), outcome.word().into());
         }
-        let step = self.core.step_of(&key.id);
-        if let Some(step) = step {
+        let step = self.step_undone(key);
+        if let Some(step) = &step {
             env.extend(step.env.clone());
         }
-        let cwd = step.and_then(|s| s.cwd.clone());
+        let cwd = step.as_ref().and_then(|s| s.cwd.clone());
         StepSpec {
             run: self.book.run().to_owned(),
             step: key.directory(),
@@ -324,10 +328,18 @@ impl<S: Scripts> Driver<S> {
         }
     }
 
+    /// The step that a back-out undoes: as the script made it, secrets and all, else as the journal
+    /// has it.
+    fn step_undone(&self, key: &Try) -> Option<Step> {
+        let armed = self.shared.undo(&key.id).and_then(|armed| armed.step);
+        let recorded = || self.core.step_of(&key.id).cloned();
+        armed.map(|step| *step).or_else(recorded)
+    }
+
     /// What every step finds in its environment.
     fn env(&self, key: &Try) -> BTreeMap<String, String> {
         let header = self.core.header();
-        let mut env = environment::of_probe();
+        let mut env = self.shared.env.clone();
         env.insert("DEPLOYRUN_RUN".into(), self.book.run().to_owned());
         env.insert("DEPLOYRUN_CALL".into(), key.id.to_string());
         env.insert("DEPLOYRUN_ATTEMPT".into(), key.attempt.to_string());
