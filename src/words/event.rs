@@ -273,6 +273,9 @@ pub enum Event {
         name: String,
         /// Who.
         by: Actor,
+        /// When, milliseconds since 1970; the run may have learned of it later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        given_ms: Option<i64>,
         /// Their words.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,

@@ -223,13 +223,20 @@ impl Core {
         }
     }
 
-    pub(super) fn on_approved(&mut self, name: &str, by: Actor, comment: String) {
+    pub(super) fn on_approved(
+        &mut self,
+        name: &str,
+        by: Actor,
+        given_ms: Option<i64>,
+        comment: String,
+    ) {
         if self.approved.contains(name) {
             return;
         }
         self.record(Event::Approved {
             name: name.to_owned(),
             by,
+            given_ms,
             comment,
         });
         let waiting: Vec<CallId> = self

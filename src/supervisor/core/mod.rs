@@ -164,6 +164,8 @@ pub enum Input {
         name: String,
         /// Who.
         by: Actor,
+        /// When, milliseconds since 1970, as far as that is known.
+        given_ms: Option<i64>,
         /// Their words.
         comment: String,
     },

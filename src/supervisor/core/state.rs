@@ -107,6 +107,9 @@ pub(super) struct Group {
     pub armed_before: usize,
     /// How many points of no return the run had passed then.
     pub no_return_before: usize,
+    /// How many success criteria had not been met then: what a failed attempt did not meet, the
+    /// next one may.
+    pub failed_before: usize,
     /// What the present attempt did is being undone, for the next one.
     pub unwinding: bool,
 }
@@ -340,7 +343,12 @@ impl Core {
             } => self.on_sampled(&id, verdict, took_ms),
             Input::ScriptEnded(end) => self.on_script_ended(end),
             Input::Lock(answer) => self.on_lock(answer),
-            Input::Approved { name, by, comment } => self.on_approved(&name, by, comment),
+            Input::Approved {
+                name,
+                by,
+                given_ms,
+                comment,
+            } => self.on_approved(&name, by, given_ms, comment),
             Input::Interrupt { signal } => self.on_interrupt(signal),
             Input::BackOutAsked { by } => self.on_back_out_asked(&by),
             Input::Unwritten { tries } => self.on_unwritten(tries),
@@ -631,6 +639,7 @@ impl Core {
                     attempt: 1,
                     armed_before: self.armed.len(),
                     no_return_before: self.no_return.len(),
+                    failed_before: self.failed_verifies.len(),
                     unwinding: false,
                 };
                 self.groups.entry(id.fiber.clone()).or_default().push(group);
@@ -646,6 +655,7 @@ impl Core {
                         group.attempt += 1;
                         group.armed_before = armed_before;
                         group.no_return_before = no_return_before;
+                        self.failed_verifies.truncate(group.failed_before);
                         group.unwinding = false;
                     }
                 } else {

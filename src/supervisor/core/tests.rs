@@ -533,6 +533,7 @@ fn an_approval_or_a_lock_after_the_stop_opens_nothing() {
     run.give(Input::Approved {
         name: "go".to_owned(),
         by: Actor::default(),
+        given_ms: None,
         comment: String::new(),
     });
     assert_eq!(run.core.phase(), Phase::Waiting);
@@ -818,4 +819,47 @@ fn the_time_of_a_group_is_that_of_its_waits_too() {
         verdict,
     });
     assert!(matches!(answer_to(&actions, "5"), Some(Answer::Throw(_))));
+}
+
+#[test]
+fn what_a_failed_attempt_of_a_group_did_not_meet_the_next_one_may() {
+    let verify = || Call::Verify {
+        name: "answers".to_owned(),
+        within_ms: 0,
+        every_ms: 1_000,
+    };
+    let looked = |id: &str, verdict| Input::Tried {
+        id: id_of(id),
+        verdict,
+    };
+    // Tried again, it is forgotten; without another try it is not, even if the plan goes on.
+    for (retries, outcome) in [(1, RunOutcome::Released), (0, RunOutcome::BackedOut)] {
+        let mut run = Run::released_from(Header::default());
+        let begin = Call::StepBegin {
+            title: "switch".to_owned(),
+            timeout_ms: None,
+            retries,
+        };
+        run.call("3", begin);
+        run.call("4", with_undo("switch"));
+        run.ended("4", 1, false, exited(0));
+        run.call("5", verify());
+        run.give(looked("5", Verdict::Fail));
+        let failed = Call::StepEnd {
+            begin: 3,
+            failed: Some("not met".to_owned()),
+        };
+        run.call("6", failed);
+        run.ended("4", 1, true, exited(0));
+        run.call("7", verify());
+        run.give(looked("7", Verdict::Pass));
+        // The same for a process that only hears of it.
+        run.again();
+        run.give(Input::Time);
+        run.give(Input::ScriptEnded(ScriptEnd::Done));
+        if run.outcome().is_none() {
+            run.ended("4", 1, true, exited(0));
+        }
+        assert_eq!(run.outcome(), Some(outcome), "{retries}");
+    }
 }

@@ -290,8 +290,13 @@ impl<S: Scripts> Driver<S> {
         }
         if self.core.awaits_approval() && self.look_for_approvals <= now {
             self.look_for_approvals = now + APPROVALS_EVERY;
-            for (name, by, comment) in self.book.approvals() {
-                self.take(Input::Approved { name, by, comment });
+            for given in self.book.approvals() {
+                self.take(Input::Approved {
+                    name: given.name,
+                    by: given.by,
+                    given_ms: given.at_ms,
+                    comment: given.comment,
+                });
             }
         }
         self.take(Input::Time);

@@ -52,6 +52,8 @@ struct GroupFact {
     armed_before: usize,
     /// Points of no return that the run had passed when its attempt began.
     no_return_before: usize,
+    /// Success criteria that had not been met then.
+    failed_before: usize,
     /// What its attempt did is being undone.
     unwinding: bool,
 }
@@ -76,7 +78,7 @@ pub(super) struct Checker {
     survivors: bool,
     no_returns: usize,
     verifies: BTreeSet<CallId>,
-    failed_verify: bool,
+    failed_verifies: usize,
     by_hand: bool,
     without_back_out: Vec<(CallId, String)>,
     back_out_until: Option<i64>,
@@ -115,8 +117,8 @@ impl Checker {
                 ..
             } => drop(self.verifies.insert(id.clone())),
             Event::CallEnded { id, answer } => {
-                self.failed_verify |=
-                    self.verifies.remove(id) && matches!(answer, Answer::Throw(_));
+                let failed = self.verifies.remove(id) && matches!(answer, Answer::Throw(_));
+                self.failed_verifies += usize::from(failed);
                 self.answered.insert(id.clone());
             }
             Event::Finding { ok, .. } => self.failed_findings += u32::from(!ok),
@@ -263,6 +265,7 @@ impl Checker {
                 ends: timeout_ms.map(|ms| now.boot_ms.saturating_add_unsigned(ms)),
                 armed_before: self.armed.len(),
                 no_return_before: self.no_returns,
+                failed_before: self.failed_verifies,
                 unwinding: false,
             }),
             Call::StepEnd { .. } if *answer == Answer::Value(Value::Bool(true)) => {
@@ -279,6 +282,7 @@ impl Checker {
                 })?;
                 let armed_before = self.armed.len();
                 if let Some(group) = self.groups.last_mut() {
+                    self.failed_verifies = group.failed_before;
                     group.armed_before = armed_before;
                     group.unwinding = false;
                 }
@@ -605,7 +609,7 @@ impl Checker {
         match end.outcome {
             RunOutcome::Released => {
                 ensure(self.stop.is_none(), || "released after a stop".into())?;
-                ensure(!self.failed_verify, || {
+                ensure(self.failed_verifies == 0, || {
                     "released although a verify failed".into()
                 })?;
                 ensure(!self.survivors, || "released with survivors".into())?;

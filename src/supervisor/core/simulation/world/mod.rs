@@ -396,6 +396,7 @@ impl World {
                 self.take(Input::Approved {
                     name,
                     by: Actor::default(),
+                    given_ms: None,
                     comment: String::new(),
                 })?;
             }
