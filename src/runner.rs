@@ -22,8 +22,9 @@ use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
+use crate::supervisor::unwritten::{self, LookError};
 use crate::target::local::Standby;
-use crate::target::{facts, files, step_supervisor};
+use crate::target::{environment, facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
@@ -73,6 +74,14 @@ pub enum Error {
         /// Why.
         problem: String,
     },
+    /// What the journal does not have of a run cannot be told now.
+    #[error("run {run} can't be taken up: {source}")]
+    Unwritten {
+        /// Which.
+        run: String,
+        /// Why.
+        source: LookError,
+    },
     /// The system refused something the runtime needs.
     #[error("the runtime can't be started: {0}")]
     System(#[from] std::io::Error),
@@ -108,6 +117,9 @@ struct Frozen {
     args: Value,
     override_window: Option<String>,
     lock_wait_ms: u64,
+    /// What steps and probes are passed on from the process that started the run.
+    #[serde(default)]
+    env: BTreeMap<String, String>,
 }
 
 /// Runs plans, and takes up runs again.
@@ -254,6 +266,7 @@ impl Runner {
             args: self.args.clone(),
             override_window: self.settings.override_window.clone(),
             lock_wait_ms: self.settings.lock_wait_ms,
+            env: environment::of_this_process(),
         };
         let holder = Holder::this_process(facts::user());
         let by = actor();
@@ -263,6 +276,7 @@ impl Runner {
             deployrun: env!("CARGO_PKG_VERSION").to_owned(),
             plan: plan.root().join(plan.main()).display().to_string(),
             fingerprint: fingerprint.clone(),
+            args: given(&self.args),
             boot_id: holder.boot_id.clone(),
             clock_injected: !self.clock.is_real(),
         };
@@ -301,7 +315,8 @@ impl Runner {
             journal.preflight()?;
             Ok(Book::of_new_run(journal, facts, report))
         };
-        self.drive(plan, frozen.args, runner, book, vec![started], Vec::new())
+        let inputs = (frozen.args, frozen.env);
+        self.drive(plan, inputs, runner, book, vec![started], Vec::new())
     }
 
     /// Takes up a run where it was left.
@@ -338,8 +353,9 @@ impl Runner {
         }
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
+        let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let settings = Settings {
-            name: frozen.main.trim_end_matches(".rhai").to_owned(),
+            name: plan.name(),
             override_window: frozen
                 .override_window
                 .clone()
@@ -352,7 +368,6 @@ impl Runner {
             events.iter().map(|e| (&e.event, then(e.at_ms, now))),
         );
         let recorded = Recorded::from_events(events.iter().map(|e| &e.event));
-        let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let by = actor();
         let resumed = Event::RunResumed {
             by: by.clone(),
@@ -360,7 +375,16 @@ impl Runner {
             boot_id: holder.boot_id.clone(),
         };
         let begun_in = begun_in(&events);
+        let run_dir = self.state_dir.join("runs").join(&run);
+        let tries =
+            unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
+                Error::Unwritten {
+                    run: run.clone(),
+                    source,
+                }
+            })?;
         let first = match command {
+            _ if !tries.is_empty() => vec![Input::Unwritten { tries }],
             "back-out" => vec![Input::BackOutAsked { by: by.clone() }],
             _ => Vec::new(),
         };
@@ -374,7 +398,8 @@ impl Runner {
             begun_in,
         };
         let book = |report| Ok(Book::of_run(journal, run.clone(), last_seq, report));
-        let summary = self.drive(plan, frozen.args, wired, book, vec![resumed], first);
+        let inputs = (frozen.args, environment::taken_up(frozen.env));
+        let summary = self.drive(plan, inputs, wired, book, vec![resumed], first);
         drop(owner);
         summary
     }
@@ -382,7 +407,7 @@ impl Runner {
     fn drive(
         self,
         plan: Plan,
-        args: Value,
+        (args, env): (Value, BTreeMap<String, String>),
         wired: Wired,
         book: impl FnOnce(Box<dyn Report>) -> Result<Book, Error>,
         opening: Vec<Event>,
@@ -401,6 +426,7 @@ impl Runner {
             to_driver,
             recorded,
             self.clock.clone(),
+            env,
             plan.name(),
         ));
         let root = plan.root().to_owned();
@@ -447,6 +473,19 @@ struct Wired {
     recorded: Recorded,
     core: Core,
     begun_in: HashMap<Try, String>,
+}
+
+/// What the plan was given as `args`; that nothing stood behind `--` is not told.
+fn given(args: &Value) -> serde_json::Map<String, Value> {
+    let mut given = args.as_object().cloned().unwrap_or_default();
+    if given
+        .get("rest")
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty)
+    {
+        given.remove("rest");
+    }
+    given
 }
 
 fn actor() -> Actor {

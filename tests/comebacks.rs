@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use support::another_plan::with_another_plan;
 use support::live::{Finished, Live, PATIENCE};
 use support::site::Site;
 use support::tree::difference;
@@ -290,7 +291,7 @@ fn a_second_run_is_refused_while_the_first_one_lives() {
     for word in [
         run.as_str().expect("an id"),
         "--lock-wait",
-        "release of back 1",
+        "release of back 1; since 2",
     ] {
         assert!(told.contains(word), "`{word}` is missing: {told}");
     }
@@ -427,4 +428,57 @@ fn nohup_is_respected() {
     site.write("go", "");
     let finished = live.finish();
     assert_eq!(finished.code, Some(0), "{}", finished.told());
+}
+
+#[test]
+fn a_plan_that_ends_before_what_it_had_done_is_backed_out() {
+    let (site, _) = killed_in_flight(WAITS);
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    // Of the calls in the journal only the header is made again.
+    let site = with_another_plan(site, |text| {
+        text.lines().next().expect("the header").to_owned()
+    });
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\nundo b\nundo a"));
+    let journal = site.journal();
+    let end = journal::end(&journal).expect("an end");
+    assert_eq!(end["cause"], "diverged", "{}", site.told());
+    assert_eq!(
+        end["reason"],
+        "on replay, the script ended before call 2, which is in the journal"
+    );
+}
+
+#[test]
+fn a_closure_that_ends_before_what_it_had_done_has_not_undone_it() {
+    let body = r#"
+run("./act do a", #{ back_out: || { run("./act undo a");
+    run(": > ready; while ! test -e go; do sleep 0.05; done"); } });
+abort("enough");
+"#;
+    let site = Site::new(&plan(body));
+    let live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    live.kill();
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    let site = with_another_plan(site, |text| {
+        let second = text
+            .lines()
+            .find(|line| line.contains("ready"))
+            .expect("it");
+        text.replace(second, "} });")
+    });
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(4), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+    let journal = site.journal();
+    let end = journal::end(&journal).expect("an end");
+    let why = end["still_changed"][0]["why"].as_str().expect("a reason");
+    assert!(
+        why.ends_with("on replay, the script ended before call b2/2, which is in the journal"),
+        "{why}"
+    );
 }

@@ -8,7 +8,7 @@ mod support;
 
 use support::crash::{
     Reference, assert_announced, assert_as_before, assert_free, assert_like_undisturbed,
-    assert_sound, reference, site, take_up,
+    assert_sound, reference, site, take_up, take_up_after_failure, unwritten,
 };
 use support::journal;
 use support::sweep::{Point, sweep};
@@ -144,16 +144,28 @@ fn writes_failed(reference: &Reference, n: u64) -> Point {
             finished.told()
         );
     }
-    // What the journal has not, can be made up for later.
+    // What the journal has not is told later, and not done again.
     let journal = site.journal();
     if !journal.is_empty() && journal::end(&journal).is_none() {
-        let later = site.finish(&["back-out", "--yes", "2"]);
-        assert!(
-            matches!(later.code, Some(1 | 3)),
-            "{}\n{}",
-            later.told(),
-            site.told()
-        );
+        let command = if n.is_multiple_of(2) {
+            "resume"
+        } else {
+            "back-out"
+        };
+        let is_known = unwritten(&site).is_empty();
+        let later = take_up_after_failure(&site, "2", command);
+        let told = || format!("{}\n{}", later.told(), site.told());
+        match later.code {
+            // Nothing had been done without the journal, so it can go on.
+            Some(0) => {
+                assert!(is_known && command == "resume", "{}", told());
+                assert_like_undisturbed(&site, reference);
+                assert_free(&site);
+                return Point::Tried;
+            }
+            Some(1 | 3) => assert!(is_known, "{}", told()),
+            _ => assert!(!is_known, "{}", told()),
+        }
         let wrong = difference(&reference.before, &site.tree());
         assert_eq!(wrong, "", "{}", site.told());
     }
@@ -265,4 +277,51 @@ fn nothing_acts_after_a_failed_write() {
             writes_failed(&reference, n)
         });
     }
+}
+
+const UNDONE_WITHOUT: &str = r#"
+plan(#{ name: "shop", version: "2", environment: "test" });
+run("./act do one", #{ back_out: "./act undo one" });
+run("./act do two", #{ back_out: || { run("./act undo two"); run("./act undo again"); } });
+run("./act do three", #{ back_out: "./act undo three; echo half; exit 3" });
+run("./act do four; exit 7");
+"#;
+
+#[test]
+fn what_was_undone_without_the_journal_is_not_undone_again() {
+    let mut met = 0;
+    for n in 2.. {
+        let site = site(UNDONE_WITHOUT);
+        let fault = format!("fail-writes-from:{n}");
+        let failed = site.finish_with(&["run", "plan.rhai"], FAULT, &fault);
+        let gone = failed.stderr.contains("\"run-ended\"");
+        if !gone && failed.code == Some(4) {
+            // Every write had succeeded: the run is stuck because of its third back-out.
+            break;
+        }
+        if unwritten(&site).is_empty() {
+            continue;
+        }
+        met += 1;
+        let command = if n % 2 == 0 { "resume" } else { "back-out" };
+        let later = take_up_after_failure(&site, "2", command);
+        let journal = site.journal();
+        let end = journal::end(&journal).expect("an end");
+        assert_eq!(end["cause"], "journal-failed", "{}", later.told());
+        let run = journal::of_kind(&journal, "run-started").len();
+        assert_eq!(run, 1, "{}", site.told());
+        let shown = site
+            .command(&["show", "2", "--format", "human"])
+            .output()
+            .expect("show");
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        for words in ["UNWRITTEN  [", "nothing was done now", "STUCK"] {
+            assert!(shown.contains(words), "`{words}` is missing:\n{shown}");
+        }
+        // Taken up once more it is what it is: an ended run.
+        let again = site.finish(&["back-out", "--yes", "2"]);
+        assert_eq!(again.code, Some(1), "{}", again.told());
+        assert_free(&site);
+    }
+    assert!(met >= 4, "only {met} points had anything unwritten");
 }

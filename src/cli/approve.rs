@@ -55,7 +55,8 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
         say(context, &not_wanted(&run, &args.name, &wanted));
         return 1;
     }
-    if let Err(error) = give(&context.state, &run, &args.name, &args.comment) {
+    let now_ms = context.clock.now().wall_ms;
+    if let Err(error) = give(&context.state, &run, &args.name, now_ms, &args.comment) {
         say(
             context,
             &format!("the approval could not be written: {error}"),
@@ -113,7 +114,13 @@ pub(super) fn wanted(events: &[Stamped]) -> impl Iterator<Item = &str> {
 }
 
 /// Leaves an approval where the run finds it. It appears whole or not at all.
-pub(super) fn give(state: &Path, run: &str, name: &str, comment: &str) -> io::Result<()> {
+pub(super) fn give(
+    state: &Path,
+    run: &str,
+    name: &str,
+    at_ms: i64,
+    comment: &str,
+) -> io::Result<()> {
     let dir = state.join("runs").join(run).join("approvals");
     DirBuilder::new().recursive(true).mode(0o700).create(&dir)?;
     let approval = Approval {
@@ -123,6 +130,7 @@ pub(super) fn give(state: &Path, run: &str, name: &str, comment: &str) -> io::Re
             host: facts::hostname(),
             pid: std::process::id(),
         },
+        at_ms: Some(at_ms),
         comment: comment.to_owned(),
     };
     let draft = dir.join(format!("draft-{}", std::process::id()));

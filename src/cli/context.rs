@@ -71,7 +71,9 @@ pub(super) struct Context {
 }
 
 impl Global {
-    pub(super) fn context(self) -> Context {
+    /// # Errors
+    /// When the environment holds something that cannot be read.
+    pub(super) fn context(self) -> Result<Context, String> {
         let verbosity = if self.quiet {
             -1
         } else {
@@ -86,17 +88,16 @@ impl Global {
             }
         };
         let state = self.state.unwrap_or_else(default_state);
-        Context {
+        let random = |text: &str| text.parse().ok();
+        Ok(Context {
             program: program(&state),
             state,
             format: self.format,
             style: Style { color },
             verbosity,
-            clock: clock(),
-            random: std::env::var("DEPLOYRUN_TEST_RANDOM")
-                .ok()
-                .and_then(|v| v.parse().ok()),
-        }
+            clock: clock()?,
+            random: variable("DEPLOYRUN_TEST_RANDOM", "a number below 2^32", random)?,
+        })
     }
 }
 
@@ -144,10 +145,30 @@ fn default_state() -> PathBuf {
 
 /// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there.
 /// Every report of a run says so.
-fn clock() -> Arc<dyn Clock> {
-    let instant = std::env::var("DEPLOYRUN_TEST_NOW").ok();
-    match instant.and_then(|text| text.parse::<jiff::Timestamp>().ok()) {
+fn clock() -> Result<Arc<dyn Clock>, String> {
+    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let wanted = "an instant in RFC 3339, such as 2026-03-21T21:00:00Z";
+    Ok(match variable("DEPLOYRUN_TEST_NOW", wanted, read)? {
         Some(instant) => Arc::new(ShiftedClock::starting_at(instant.as_millisecond())),
         None => Arc::new(SystemClock),
+    })
+}
+
+/// The value of a variable that only tests set, if it is set. One that cannot be read is an error:
+/// a test that runs with other values than it says would prove nothing.
+fn variable<T>(
+    name: &str,
+    wanted: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Result<Option<T>, String> {
+    let Some(text) = std::env::var_os(name) else {
+        return Ok(None);
+    };
+    let text = text.to_string_lossy();
+    match read(&text) {
+        Some(value) => Ok(Some(value)),
+        None => Err(format!(
+            "{name} is `{text}`, not {wanted}; nothing was started"
+        )),
     }
 }

@@ -67,7 +67,13 @@ pub fn main() -> ExitCode {
         }
     };
     trace();
-    let context = cli.global.context();
+    let context = match cli.global.context() {
+        Ok(context) => context,
+        Err(problem) => {
+            crate::report::out::error_line(&format!("error: {problem}"));
+            return ExitCode::from(2);
+        }
+    };
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),

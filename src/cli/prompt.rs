@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::Duration;
 
@@ -12,9 +13,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::report::line::first_line;
 use crate::report::out;
+use crate::words::clock::Clock;
 use crate::words::event::{Event, Stamped};
 
 use super::approve;
+use super::context::Context;
 
 /// Can a person be asked? Only where they see the question and can answer it.
 pub(super) fn is_possible() -> bool {
@@ -47,15 +50,17 @@ enum Told {
 /// Lets a person at the terminal approve what the run asks for.
 pub(super) struct Approver {
     state: PathBuf,
+    clock: Arc<dyn Clock>,
     /// Asked of another process, and still to be asked here.
     before: Vec<String>,
     to: Option<Sender<Told>>,
 }
 
 impl Approver {
-    pub(super) fn new(state: &Path, before: &[Stamped]) -> Self {
+    pub(super) fn new(context: &Context, before: &[Stamped]) -> Self {
         Self {
-            state: state.to_owned(),
+            state: context.state.clone(),
+            clock: context.clock.clone(),
             before: approve::wanted(before).map(str::to_owned).collect(),
             to: None,
         }
@@ -90,10 +95,13 @@ impl Approver {
         };
         if self.to.is_none() {
             let (to, from) = channel();
-            let state = self.state.clone();
+            let (state, clock) = (self.state.clone(), self.clock.clone());
             let builder = std::thread::Builder::new().name("approve".into());
             // Without a thread it is approved from elsewhere.
-            if builder.spawn(move || listen(&state, &from)).is_ok() {
+            if builder
+                .spawn(move || listen(&state, &*clock, &from))
+                .is_ok()
+            {
                 self.to = Some(to);
             }
         }
@@ -109,7 +117,7 @@ const LOOK_AGAIN: Timespec = Timespec {
     tv_nsec: 200_000_000,
 };
 
-fn listen(state: &Path, from: &Receiver<Told>) {
+fn listen(state: &Path, clock: &dyn Clock, from: &Receiver<Told>) {
     // A process in the background that reads from its terminal is stopped as a whole, and with it
     // the run; with the signal blocked the read fails instead.
     let mut stops = SigSet::empty();
@@ -146,7 +154,9 @@ fn listen(state: &Path, from: &Receiver<Told>) {
             Typed::Nothing => {}
             Typed::Line(line) if is_yes(&line) => {
                 out::answered();
-                if let Err(error) = approve::give(state, &run, &name, "at the terminal") {
+                if let Err(error) =
+                    approve::give(state, &run, &name, clock.now().wall_ms, "at the terminal")
+                {
                     out::error_line(&format!("the approval could not be written: {error}"));
                 }
                 open.pop_front();

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::journal::OwnerError;
 use crate::report::line::Tone;
 use crate::report::{diagnostics, out};
+use crate::supervisor::unwritten::LookError;
 
 use super::context::{Context, Format};
 
@@ -29,7 +30,11 @@ pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
         _ => say(context, &error.to_string()),
     }
     match error {
-        Error::Owner(OwnerError::Owned(_)) => 5,
+        Error::Owner(OwnerError::Owned(_))
+        | Error::Unwritten {
+            source: LookError::Acts { .. },
+            ..
+        } => 5,
         _ => 1,
     }
 }

@@ -93,7 +93,7 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
     if prompt::is_possible() {
-        let mut approver = Approver::new(&context.state, &before);
+        let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));
     }
     report.recall(before);

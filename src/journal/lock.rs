@@ -15,7 +15,7 @@ use super::read::View;
 
 /// Who has an environment's lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{environment} is locked by run {run} ({holder}; {why}){}", advice(*alive, run))]
+#[error("{environment} is locked by run {run} ({holder}; {why}; since {}){}", since(*since_ms), advice(*alive, run))]
 pub struct LockHeld {
     /// The environment.
     pub environment: String,
@@ -29,6 +29,13 @@ pub struct LockHeld {
     pub why: String,
     /// Whether that process lives.
     pub alive: Alive,
+}
+
+fn since(at_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(at_ms).map_or_else(
+        |_| format!("{at_ms} ms after 1970"),
+        |at| at.strftime("%Y-%m-%d %H:%M UTC").to_string(),
+    )
 }
 
 fn advice(alive: Alive, run: &str) -> String {

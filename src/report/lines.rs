@@ -29,7 +29,7 @@ pub use activity::Activity;
 pub use phrases::{coarse, quoted, show_instant};
 pub use zone::Zone;
 
-use phrases::{file_name, positive, show_ms, thrown, took};
+use phrases::{plan_name, positive, show_ms, thrown, took};
 
 /// For whom the lines are.
 #[derive(Clone, Debug)]
@@ -86,6 +86,8 @@ struct Start {
     plan: String,
     fingerprint: String,
     deployrun: String,
+    /// What the plan was given as `args`.
+    args: serde_json::Map<String, serde_json::Value>,
     clock_injected: bool,
     at_ms: i64,
 }
@@ -220,7 +222,7 @@ impl Lines {
     #[must_use]
     pub fn release(&self) -> String {
         let name = match self.header.name.as_str() {
-            "" => self.start.as_ref().map_or("?", |s| file_name(&s.plan)),
+            "" => self.start.as_ref().map_or("?", |s| plan_name(&s.plan)),
             _ => &self.header.release(),
         };
         match self.header.environment.as_str() {

@@ -155,10 +155,11 @@ impl Scripts for PlanScripts {
             let engine = engine::engine(&surroundings, &fiber);
             let outcome: Dynamic = step_outcome.map_or(Dynamic::UNIT, |o| o.word().into());
             let result = guarded(|| closure.call(&engine, Some(outcome)));
-            let error = match result {
+            let error = match (result, fiber.unmade()) {
                 _ if fiber.is_stopped() => Some("its time was over".to_owned()),
-                Ok(_) => None,
-                Err(error) => Some(one_line(&error)),
+                (_, Some(id)) => Some(ended_before(&id)),
+                (Ok(_), None) => None,
+                (Err(error), None) => Some(one_line(&error)),
             };
             let _ = shared
                 .to_driver
@@ -255,6 +256,11 @@ fn guarded(
         .unwrap_or_else(|_| Err("deployrun has a defect: it panicked".into()))
 }
 
+/// What is wrong with a script that ended before it had made again all that the journal has of it.
+fn ended_before(id: &CallId) -> String {
+    format!("on replay, the script ended before call {id}, which is in the journal")
+}
+
 fn run_plan(
     surroundings: &Surroundings,
     shared: &Arc<Shared<Closure>>,
@@ -277,6 +283,17 @@ fn run_plan(
     };
     let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
     let (stopped, exhausted) = (fiber.is_stopped(), fiber.is_exhausted());
+    if let Some(id) = fiber.unmade().filter(|_| !stopped) {
+        let error = result
+            .err()
+            .map(|error| format!("it ended with: {}", one_line(&error)));
+        return Some(ScriptEnd::Error {
+            cause: StopCause::Diverged,
+            reason: ended_before(&id),
+            place: None,
+            detail: error.unwrap_or_default(),
+        });
+    }
     let end = script_end(result, stopped, exhausted, plan, &surroundings.functions);
     Some(end)
 }

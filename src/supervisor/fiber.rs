@@ -4,7 +4,7 @@
 //! from the journal what is recorded there, and pass on the rest. After a stop they refuse
 //! everything, whatever the script tries.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
@@ -12,7 +12,7 @@ use std::time::Instant;
 use serde_json::Value;
 
 use crate::target::probe::Cancel;
-use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Undo};
+use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Step, Undo};
 use crate::words::clock::Clock;
 use crate::words::event::{Verdict, json_text};
 use crate::words::mask::Masker;
@@ -174,12 +174,14 @@ pub struct Shared<K> {
     /// What the journal knows.
     pub recorded: Recorded,
     /// What must not be written.
-    pub secrets: Secrets,
+    pub secrets: Arc<Secrets>,
     /// Closures and commands that undo, as they were made: by the call that armed them.
     undos: Mutex<HashMap<CallId, Armed<K>>>,
     /// Closures of watches.
     watches: Mutex<HashMap<CallId, K>>,
     clock: Arc<dyn Clock>,
+    /// The environment of probes, and the begin of that of steps.
+    pub env: BTreeMap<String, String>,
     /// What the plan is called when its header does not say.
     pub name: String,
 }
@@ -191,19 +193,29 @@ pub struct Armed<K> {
     pub back_out: BackOut,
     /// Its closure, if it is one.
     pub closure: Option<K>,
+    /// The step that it undoes, if it was armed by one: its environment, directory and user are
+    /// those of the back-out too.
+    pub step: Option<Box<Step>>,
 }
 
 impl<K: Clone> Shared<K> {
     /// What the fibers of a run share, at its begin.
     #[must_use]
-    pub fn new(to_driver: Sender, recorded: Recorded, clock: Arc<dyn Clock>, name: String) -> Self {
+    pub fn new(
+        to_driver: Sender,
+        recorded: Recorded,
+        clock: Arc<dyn Clock>,
+        env: BTreeMap<String, String>,
+        name: String,
+    ) -> Self {
         Self {
             to_driver,
             recorded,
-            secrets: Secrets::default(),
+            secrets: Arc::default(),
             undos: Mutex::default(),
             watches: Mutex::default(),
             clock,
+            env,
             name,
         }
     }
@@ -272,6 +284,18 @@ impl<K: Clone> Fiber<K> {
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stop.load(Ordering::SeqCst)
+    }
+
+    /// The first call that the journal has of this fiber and that the script, which has ended, did
+    /// not make again: it is not deterministic then.
+    #[must_use]
+    pub fn unmade(&self) -> Option<CallId> {
+        let made = self.number.load(Ordering::SeqCst);
+        let last = self.shared.recorded.last_of(&self.path)?;
+        (last.number > made).then(|| CallId {
+            fiber: self.path.clone(),
+            number: made + 1,
+        })
     }
 
     /// Counts an operation of the engine; says why the script must end, if it must.
@@ -474,19 +498,24 @@ impl<K: Clone> Fiber<K> {
 
     /// Keeps what the host needs later and the journal cannot hold.
     fn keep(&self, id: &CallId, call: &Call, closure: Option<K>) {
-        let back_out = match call {
-            Call::Step(step) => step.back_out.clone(),
-            Call::BackOut(back_out) => Some(back_out.clone()),
+        let (back_out, step) = match call {
+            Call::Step(step) => (step.back_out.clone(), Some(step.clone())),
+            Call::BackOut(back_out) => (Some(back_out.clone()), None),
             Call::Watch(_) => {
                 if let Some(closure) = closure {
                     lock(&self.shared.watches).insert(id.clone(), closure);
                 }
                 return;
             }
-            _ => None,
+            _ => return,
         };
         if let Some(back_out) = back_out.filter(|b| b.undo != Undo::Nothing) {
-            lock(&self.shared.undos).insert(id.clone(), Armed { back_out, closure });
+            let armed = Armed {
+                back_out,
+                closure,
+                step,
+            };
+            lock(&self.shared.undos).insert(id.clone(), armed);
         }
     }
 

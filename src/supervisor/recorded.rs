@@ -39,6 +39,13 @@ impl Recorded {
         self.calls.get(id)
     }
 
+    /// The last call of a fiber, if it made any.
+    #[must_use]
+    pub fn last_of(&self, fiber: &str) -> Option<&CallId> {
+        let calls = self.calls.keys().filter(|id| id.fiber == fiber);
+        calls.max_by_key(|id| id.number)
+    }
+
     /// How many calls there are.
     #[must_use]
     pub fn len(&self) -> usize {

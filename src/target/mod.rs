@@ -9,3 +9,4 @@ pub mod installed;
 pub mod local;
 pub mod probe;
 pub mod step_supervisor;
+pub mod tries;

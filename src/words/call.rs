@@ -44,6 +44,19 @@ impl CallId {
         format!("{kind}-{}-{attempt}", self.to_string().replace('/', "_"))
     }
 
+    /// What [`CallId::directory`] made the name of, if it is such a name: the call, which try, and
+    /// whether it is the back-out.
+    #[must_use]
+    pub fn of_directory(name: &str) -> Option<(Self, u32, bool)> {
+        let (call, backs_out) = match name.strip_prefix("back-out-") {
+            Some(call) => (call, true),
+            None => (name.strip_prefix("step-")?, false),
+        };
+        let (id, attempt) = call.rsplit_once('-')?;
+        let id = id.replace('_', "/").parse().ok()?;
+        Some((id, attempt.parse().ok()?, backs_out))
+    }
+
     /// Is this a call of a back-out's closure?
     #[must_use]
     pub fn is_in_back_out(&self) -> bool {
@@ -439,4 +452,31 @@ pub enum Answer {
     Throw(Failure),
     /// The run has stopped: nothing more is done for this script.
     Stop,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_of_a_directory_is_read_back() {
+        for id in ["1", "42", "b7/3", "bb7.3/1"] {
+            let id: CallId = id.parse().unwrap();
+            for backs_out in [false, true] {
+                let name = id.directory(2, backs_out);
+                let read = CallId::of_directory(&name);
+                assert_eq!(read, Some((id.clone(), 2, backs_out)), "{name}");
+            }
+        }
+        for other in [
+            "owner",
+            "approvals",
+            "step-",
+            "step-1",
+            "step-x-1",
+            "back-out-1-x",
+        ] {
+            assert_eq!(CallId::of_directory(other), None, "{other}");
+        }
+    }
 }

@@ -86,6 +86,26 @@ pub struct StillChanged {
     pub command: Option<String>,
 }
 
+/// A try of a step or a back-out that acted although the journal does not have it: it was carried
+/// out from memory when nothing more could be written.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unwritten {
+    /// The call, or the call whose back-out it is.
+    pub call: CallId,
+    /// Which try, from 1.
+    pub attempt: u32,
+    /// Is it the back-out of the call?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub backs_out: bool,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The same in words that follow a title.
+    pub how: String,
+    /// The last lines of its output.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub tail: String,
+}
+
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunEnd {
@@ -106,6 +126,9 @@ pub struct RunEnd {
     /// Steps that acted and had no back-out, by title; nothing vouches for them after a back-out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub without_back_out: Vec<String>,
+    /// What the run's directory holds and the journal does not; only when stuck.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unwritten: Vec<Unwritten>,
 }
 
 /// What happened in a run. One event is one row of the journal and one line of `--format json`.
@@ -122,6 +145,9 @@ pub enum Event {
         plan: String,
         /// SHA-256 over the plan's sources, in hex.
         fingerprint: String,
+        /// What the plan sees as `args`.
+        #[serde(default, skip_serializing_if = "serde_json::Map::is_empty")]
+        args: serde_json::Map<String, Value>,
         /// The id of the machine's boot.
         boot_id: String,
         /// Is the time the machine's own?
@@ -247,6 +273,9 @@ pub enum Event {
         name: String,
         /// Who.
         by: Actor,
+        /// When, milliseconds since 1970; the run may have learned of it later.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        given_ms: Option<i64>,
         /// Their words.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         comment: String,

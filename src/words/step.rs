@@ -107,6 +107,11 @@ pub enum End {
         /// What was wrong, for a person.
         error: String,
     },
+    /// A function of the embedding program says that it failed.
+    Failed {
+        /// Its words.
+        error: String,
+    },
     /// Nobody saw its end.
     Unseen,
 }
@@ -176,6 +181,10 @@ pub fn end_words(end: &StepEnd, limit_by: LimitBy, codes: &[i32]) -> String {
             format!("was cut off after {time}: its output matches /{pattern}/: {line}")
         }
         (Some(CutOff::Stopped), _) => format!("was cut off after {time}"),
+        (None, End::Failed { error }) => {
+            let first = error.lines().next().unwrap_or_default();
+            format!("failed after {time}: {first}")
+        }
         (None, End::Exited { code }) if codes.contains(code) => format!("succeeded in {time}"),
         (None, End::Exited { code }) => format!("failed with exit status {code} after {time}"),
         (None, End::Signaled { signal }) => format!("was ended by signal {signal} after {time}"),

@@ -3,5 +3,9 @@
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
 mod commands;
+mod embedding;
+mod inputs;
+mod next_command;
 mod outcomes;
 mod scene;
+mod statuses;

@@ -399,3 +399,32 @@ run("kill $(cat pid)", #{ title: "stop it again", back_out: () });
 "#;
     outcome("daemon", 0, &plan(body), &[]);
 }
+
+#[test]
+fn an_approval_that_waited_for_the_run_has_its_own_time() {
+    let scene = Scene::new(
+        "plan(#{ name: \"shop\", environment: \"test\", approvals: [\"go\"] });\n\
+         run(\"true\", #{ title: \"act\", back_out: () });\n",
+    );
+    let mut going = scene.start(&mut scene.command(&["run", "plan.rhai"]));
+    going.wait_for("deployrun approve");
+    going.kill();
+    let mut approve = scene.command_at("2026-03-21T21:30:00Z", &["approve", RUN, "go"]);
+    told(&mut approve).expect(0);
+    let mut resume = scene.command_at("2026-03-21T23:00:00Z", &["resume", RUN]);
+    let resumed = told(&mut resume).expect(0);
+    let line = resumed
+        .out
+        .lines()
+        .find(|line| line.contains("is approved"));
+    let line = scene.normal(line.expect("it is said"));
+    assert_eq!(
+        line,
+        "HH:MM:SS  ok      `go` is approved by USER@HOST at Sat 2026-03-21 HH:MM:SS +00:00"
+    );
+    assert!(
+        resumed.out.contains("at Sat 2026-03-21 21:30:0"),
+        "{}",
+        resumed.out
+    );
+}

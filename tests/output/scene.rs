@@ -48,7 +48,16 @@ impl Scene {
 
     /// A command at an instant.
     pub fn command_at(&self, now: &str, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_deployrun"));
+        self.program_at(now, env!("CARGO_BIN_EXE_deployrun"), args)
+    }
+
+    /// Another program, in the same surroundings.
+    pub fn command_of(&self, program: &str, args: &[&str]) -> Command {
+        self.program_at("2026-03-21T21:00:00Z", program, args)
+    }
+
+    fn program_at(&self, now: &str, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         for name in [
             "DEPLOYRUN_FORMAT",
             "DEPLOYRUN_COLOR",

@@ -145,3 +145,75 @@ pub fn assert_announced(site: &Site, finished: &Finished) {
         );
     }
 }
+
+/// The tries that began to act and that the journal does not have, by their directories.
+pub fn unwritten(site: &Site) -> Vec<String> {
+    let journal = site.journal();
+    let known: Vec<String> = journal
+        .iter()
+        .filter_map(|event| {
+            let kind = match event["event"].as_str()? {
+                "step-started" => "step",
+                "back-out-started" => "back-out",
+                _ => return None,
+            };
+            let id = event["id"].as_str()?.replace('/', "_");
+            Some(format!("{kind}-{id}-{}", event["attempt"]))
+        })
+        .collect();
+    let mut unknown = Vec::new();
+    for run in fs::read_dir(site.state().join("runs"))
+        .into_iter()
+        .flatten()
+    {
+        for dir in fs::read_dir(run.expect("an entry").path()).expect("a directory") {
+            let dir = dir.expect("an entry");
+            let name = dir.file_name().into_string().expect("a name");
+            let lock = fs::read_to_string(dir.path().join("lock")).unwrap_or_default();
+            let began = lock.contains('\n') && !lock.contains("\"void\":true");
+            if began && !known.contains(&name) {
+                unknown.push(name);
+            }
+        }
+    }
+    unknown.sort();
+    unknown
+}
+
+/// Takes up the run of a process whose journal failed, and returns how that ended. What the process
+/// did without the journal is told and not done again; without any of that the run is as any other.
+pub fn take_up_after_failure(site: &Site, run: &str, command: &str) -> Finished {
+    let (unknown, effects) = (unwritten(site), site.effects());
+    let args = match command {
+        "back-out" => vec!["back-out", "--yes", run],
+        other => vec![other, run],
+    };
+    let finished = site.finish(&args);
+    let told = format!("{}\n{}", finished.told(), site.told());
+    if unknown.is_empty() {
+        return finished;
+    }
+    assert_eq!(finished.code, Some(4), "{told}");
+    assert_eq!(site.effects(), effects, "{told}");
+    let journal = site.journal();
+    let ended = journal::of_kind(&journal, "run-ended");
+    let end = ended.iter().find(|e| e["end"]["unwritten"].is_array());
+    let end = &end.unwrap_or_else(|| panic!("{told}"))["end"];
+    let mut listed: Vec<String> = end["unwritten"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|item| {
+            let kind = if item["backs_out"] == true {
+                "back-out"
+            } else {
+                "step"
+            };
+            let id = item["call"].as_str().expect("an id").replace('/', "_");
+            format!("{kind}-{id}-{}", item["attempt"])
+        })
+        .collect();
+    listed.sort();
+    assert_eq!(listed, unknown, "{told}");
+    finished
+}

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test target uses a part")]
 
+pub mod another_plan;
 pub mod crash;
 pub mod effects;
 pub mod journal;

@@ -44,8 +44,10 @@ pub(super) fn positive(ms: i64) -> u64 {
     u64::try_from(ms).unwrap_or(0)
 }
 
-pub(super) fn file_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+/// What a plan is called that does not say: its file, without the ending.
+pub(super) fn plan_name(path: &str) -> &str {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    file.strip_suffix(".rhai").unwrap_or(file)
 }
 
 /// `text` between single quotes, as a shell reads it.

@@ -1,11 +1,14 @@
 //! How a run ended: what happened and why, what stands now, what to type next.
 
+use serde_json::Value;
+
 use crate::report::line::{Line, Tone, first_line};
-use crate::words::event::{RunEnd, StillChanged};
+use crate::words::call::{Undo, shell_word};
+use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{RunOutcome, StopCause};
 
 use super::steps::process_words;
-use super::{Lines, positive, quoted, show_ms};
+use super::{Lines, Start, positive, show_ms};
 
 /// Columns of the names in the recap.
 const NAMES: usize = 11;
@@ -28,6 +31,9 @@ impl Lines {
         }
         for item in &end.still_changed {
             self.tell_still_changed(item);
+        }
+        for item in &end.unwritten {
+            self.tell_unwritten(item);
         }
         for process in &end.survivors {
             self.named(Tone::Bad, "lives on", &process_words(process));
@@ -121,7 +127,34 @@ impl Lines {
             let dir = dir.map_or("/", |(dir, _)| dir);
             self.named(Tone::Warn, "", &format!("to undo it, in {dir}:"));
             self.named(Tone::Warn, "", &format!("  {command}"));
+        } else if let Some((back_out, _)) = self.back_outs.get(&item.call)
+            && back_out.undo == Undo::Restore
+        {
+            let dir = format!(
+                "{}/runs/{}/{}",
+                self.look.state_dir,
+                self.run,
+                item.call.directory(1, false)
+            );
+            let text = "to undo it by hand: `former.json` says what was there before, `former` is \
+                        the file, in";
+            self.named(Tone::Warn, "", text);
+            self.named(Tone::Warn, "", &format!("  {}", shell_word(&dir)));
         }
+    }
+
+    /// What was done when nothing more could be written.
+    fn tell_unwritten(&mut self, item: &Unwritten) {
+        let id = &item.call;
+        let title = match (item.backs_out, self.back_outs.get(id), self.steps.get(id)) {
+            (true, Some((back_out, _)), _) => format!("`{}`", first_line(&back_out.title)),
+            (false, _, Some(step)) => format!("`{}`", first_line(&step.title)),
+            _ => "it".to_owned(),
+        };
+        let what = if item.backs_out { "back-out of " } else { "" };
+        let text = format!("[{what}{id}] {title} {}", item.how);
+        self.named(Tone::Bad, "UNWRITTEN", &text);
+        self.last_lines(&item.tail);
     }
 
     fn tell_left_running(&mut self) {
@@ -166,10 +199,7 @@ impl Lines {
             let text = format!("{run}, took {}", show_ms(took));
             self.named(Tone::Plain, "run", &text);
         }
-        let again = self
-            .start
-            .as_ref()
-            .map(|s| format!("{program} run {}", path(&s.plan)));
+        let again = self.start.as_ref().map(|s| s.again(&program));
         match end.outcome {
             RunOutcome::Released => {
                 self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
@@ -186,6 +216,11 @@ impl Lines {
             RunOutcome::Stuck => {
                 self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
                 self.named(Tone::Plain, "whole", &format!("{program} show {run}"));
+                if !end.unwritten.is_empty() {
+                    let hint = "nothing was done now: what is UNWRITTEN was done without the \
+                                journal, and must not be done twice";
+                    self.named(Tone::Warn, "look", hint);
+                }
                 let hint = if end.still_changed.iter().any(|i| i.command.is_some()) {
                     "put right by hand what is not undone, with the commands above"
                 } else {
@@ -277,11 +312,44 @@ impl Lines {
     }
 }
 
-fn path(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-./+,=@".contains(c);
-    if path.chars().all(plain) {
-        path.to_owned()
-    } else {
-        quoted(path)
+impl Start {
+    /// The command that does the same again. What was set aside once, like the window, is not set
+    /// aside again without a person who says so.
+    fn again(&self, program: &str) -> String {
+        let mut words = vec![program.to_owned(), "run".to_owned()];
+        let rest = self.args.get("rest").and_then(Value::as_array);
+        let given: Vec<(&String, &str)> = self
+            .args
+            .iter()
+            .filter_map(|(key, value)| Some((key, value.as_str()?)))
+            .collect();
+        let rest: Vec<&str> = rest
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let texts = given
+            .iter()
+            .map(|(_, value)| *value)
+            .chain(rest.iter().copied());
+        if texts.clone().any(|text| text.contains(char::is_control)) {
+            // A line could not be copied as it is.
+            words.push(shell_word(&self.plan));
+            return format!("{} (with what was set and given before)", words.join(" "));
+        }
+        for (key, value) in given {
+            if key.starts_with('-') {
+                words.push(shell_word(&format!("--set={key}={value}")));
+            } else {
+                words.push("-e".to_owned());
+                words.push(shell_word(&format!("{key}={value}")));
+            }
+        }
+        words.push(shell_word(&self.plan));
+        if !rest.is_empty() {
+            words.push("--".to_owned());
+            words.extend(rest.into_iter().map(shell_word));
+        }
+        words.join(" ")
     }
 }

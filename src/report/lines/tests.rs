@@ -78,6 +78,7 @@ fn end(outcome: RunOutcome) -> RunEnd {
         still_changed: Vec::new(),
         survivors: Vec::new(),
         without_back_out: Vec::new(),
+        unwritten: Vec::new(),
     }
 }
 
@@ -125,7 +126,7 @@ fn a_plan_that_fails_before_its_header_has_a_head() {
     };
     let text = told(&mut lines, [at(0, start()), at(0, stop)]);
     assert!(
-        text.starts_with("run 20260321-2100-0007: plan.rhai\n  started"),
+        text.starts_with("run 20260321-2100-0007: plan\n  started"),
         "{text}"
     );
     assert!(

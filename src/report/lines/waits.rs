@@ -14,6 +14,9 @@ const WINDOW: &str = "window";
 /// What holder texts advise to those who do not wait.
 const ADVICE: &str = "; wait for it with --lock-wait";
 
+/// An approval that the run learns of so much later is told with its own time, in milliseconds.
+const TOLD_LATE_MS: i64 = 60_000;
+
 impl Lines {
     pub(super) fn on_gate(&mut self, event: &Event) {
         match event {
@@ -37,13 +40,20 @@ impl Lines {
                 self.say_at(0, Tone::Good, weight, "lock", &text);
             }
             Event::ApprovalAsked { name } => self.on_approval_asked(name),
-            Event::Approved { name, by, comment } => {
+            Event::Approved {
+                name,
+                by,
+                given_ms,
+                comment,
+            } => {
                 self.end_activity(&approval_key(name));
                 for (asked, given) in &mut self.approvals {
                     *given |= asked == name;
                 }
                 let gap = if comment.is_empty() { "" } else { ": " };
-                let text = format!("`{name}` is approved by {by}{gap}{comment}");
+                let late = given_ms.filter(|at| self.now_ms.saturating_sub(*at) >= TOLD_LATE_MS);
+                let when = late.map_or_else(String::new, |at| format!(" at {}", self.instant(at)));
+                let text = format!("`{name}` is approved by {by}{when}{gap}{comment}");
                 self.say(Tone::Good, "ok", &text);
             }
             Event::WindowAwaited {

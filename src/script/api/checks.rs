@@ -8,7 +8,7 @@ use crate::script::error;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::supervisor::fiber::Halt;
 use crate::target::installed::{self, CommandOutput, HowToAsk, RunError};
-use crate::target::{environment, probe};
+use crate::target::probe;
 use crate::words::probe::{ProbeExit, ProbeSpec};
 use crate::words::version::Requirement;
 
@@ -104,7 +104,7 @@ fn check_installed(args: &Args) -> Result<Dynamic, Halt> {
                 .text("pattern")
                 .and_then(|p| regex::Regex::new(&p).ok()),
         };
-        let found = installed::find(&name, &how, &|argv| ask(argv, cancel));
+        let found = installed::find(&name, &how, &|argv| ask(args, argv, cancel));
         let verdict = installed::verdict(&name, &found, &requirement);
         (verdict.ok, verdict.text)
     })?;
@@ -115,8 +115,8 @@ fn check_installed(args: &Args) -> Result<Dynamic, Halt> {
 const ASK_TIMEOUT_MS: u64 = 10_000;
 
 /// Asks a program on this machine, in a directory that holds nothing it could take for input.
-fn ask(argv: &[&str], cancel: &probe::Cancel) -> Result<CommandOutput, RunError> {
-    let mut env = environment::of_probe();
+fn ask(args: &Args, argv: &[&str], cancel: &probe::Cancel) -> Result<CommandOutput, RunError> {
+    let mut env = args.fiber.shared().env.clone();
     env.insert("LC_ALL".into(), "C".into());
     let spec = ProbeSpec {
         argv: argv.iter().map(|&a| a.to_owned()).collect(),

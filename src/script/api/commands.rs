@@ -7,7 +7,6 @@ use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
-use crate::target::environment;
 use crate::target::probe;
 use crate::words::call::{BackOut, Call, Command, Deed, Failure, Step, Undo};
 use crate::words::probe::{ProbeExit, ProbeSpec};
@@ -243,7 +242,7 @@ fn run_probe(args: &Args) -> Result<Dynamic, Halt> {
     };
     let json = args.json()?;
     let output = args.fiber.read("probe", json, args.place.clone(), |cancel| {
-        let mut env = environment::of_probe();
+        let mut env = args.fiber.shared().env.clone();
         env.extend(args.map("env"));
         let spec = ProbeSpec {
             argv: command.argv(),

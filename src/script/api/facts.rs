@@ -8,7 +8,7 @@ use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::script::secret_text::SecretText;
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
-use crate::target::{environment, facts, http, probe};
+use crate::target::{facts, http, probe};
 use crate::words::call::Failure;
 use crate::words::probe::{ProbeExit, ProbeSpec};
 
@@ -225,7 +225,7 @@ fn fetch(args: &Args, cancel: &probe::Cancel) -> Result<String, Failure> {
     } else if let Some(command) = args.command("command") {
         let spec = ProbeSpec {
             argv: command.argv(),
-            env: environment::of_probe(),
+            env: args.fiber.shared().env.clone(),
             cwd: args.root.to_owned(),
             stdin: None,
             timeout_ms: 30_000,

@@ -74,7 +74,8 @@ pub(super) fn functions() -> Vec<Function> {
             "point_of_no_return",
             reason,
             When::Release,
-            "Disarms every back-out that is armed: from here on there is no way back.",
+            "Disarms every back-out that is armed: from here on there is no way back, and a group that \
+             has passed it is not tried again.",
             point_of_no_return,
         ),
         simple(

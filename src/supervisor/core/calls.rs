@@ -78,6 +78,8 @@ impl Core {
                     });
                 }
                 let until = self.now.boot_ms.saturating_add_unsigned(within_ms);
+                let until = self.group_over(&id, until).map_or(until, |(ends, ..)| ends);
+                let within_ms = within_ms.min(self.until(until));
                 let last = Verdict::NoData;
                 let verify = Waiting::Verify {
                     name,
@@ -94,7 +96,7 @@ impl Core {
                 // A soak that was interrupted begins anew: nobody watched in between.
                 self.begin(&id, &call, &place);
                 let until = self.now.boot_ms.saturating_add_unsigned(ms);
-                self.waiting.insert(id, Waiting::Until(until));
+                self.wait_until(id, until);
             }
             Call::Sleep { ms } => {
                 let since = self
@@ -102,8 +104,7 @@ impl Core {
                     .get(&id)
                     .map_or(self.now.boot_ms, |(since, _)| *since);
                 self.begin(&id, &call, &place);
-                self.waiting
-                    .insert(id, Waiting::Until(since.saturating_add_unsigned(ms)));
+                self.wait_until(id, since.saturating_add_unsigned(ms));
             }
             Call::WaitForWindow { .. } => {
                 let closes = self.closes_ms.map_or(Value::Null, |ms| json!(ms));
@@ -129,6 +130,8 @@ impl Core {
                 }
                 self.ask_approval(&name);
                 let until = timeout_ms.map(|ms| since.saturating_add_unsigned(ms));
+                let over = self.group_over(&id, until.unwrap_or(i64::MAX));
+                let until = over.map(|(ends, ..)| ends).or(until);
                 self.waiting.insert(id, Waiting::Approval { name, until });
             }
             Call::Abort { ref reason } => {
@@ -220,13 +223,20 @@ impl Core {
         }
     }
 
-    pub(super) fn on_approved(&mut self, name: &str, by: Actor, comment: String) {
+    pub(super) fn on_approved(
+        &mut self,
+        name: &str,
+        by: Actor,
+        given_ms: Option<i64>,
+        comment: String,
+    ) {
         if self.approved.contains(name) {
             return;
         }
         self.record(Event::Approved {
             name: name.to_owned(),
             by,
+            given_ms,
             comment,
         });
         let waiting: Vec<CallId> = self
@@ -258,7 +268,13 @@ impl Core {
         let mut look = Vec::new();
         for (id, waiting) in &mut self.waiting {
             match waiting {
-                Waiting::Until(until) if *until <= boot_ms => done.push((id.clone(), null())),
+                Waiting::Until(until, over) if *until <= boot_ms => {
+                    let answer = over.as_ref().map_or_else(null, |(title, ms)| {
+                        let text = format!("the {} of the step `{title}` are over", show(*ms));
+                        Answer::Throw(Failure::of(FailureKind::Step, text))
+                    });
+                    done.push((id.clone(), answer));
+                }
                 Waiting::Verify { next, .. } if next.is_some_and(|at| at <= boot_ms) => {
                     *next = None;
                     look.push(id.clone());
@@ -286,12 +302,21 @@ impl Core {
         self.waiting
             .values()
             .filter_map(|waiting| match waiting {
-                Waiting::Until(until) => Some(*until),
+                Waiting::Until(until, _) => Some(*until),
                 Waiting::Verify { next, .. } => *next,
                 Waiting::Approval { until, .. } => *until,
                 Waiting::Step | Waiting::Gate { .. } | Waiting::Unwind { .. } => None,
             })
             .min()
+    }
+
+    fn wait_until(&mut self, id: CallId, until: i64) {
+        let over = self.group_over(&id, until);
+        let waiting = match over {
+            Some((ends, title, ms)) => Waiting::Until(ends, Some((title, ms))),
+            None => Waiting::Until(until, None),
+        };
+        self.waiting.insert(id, waiting);
     }
 
     fn begin(&mut self, id: &CallId, call: &Call, place: &Place) {

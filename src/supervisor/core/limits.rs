@@ -34,6 +34,16 @@ impl Core {
         limit
     }
 
+    /// The group around a call whose time is over first, if that is before `until`: when, its title
+    /// and its time in milliseconds.
+    pub(super) fn group_over(&self, id: &CallId, until: i64) -> Option<(i64, String, u64)> {
+        let groups = self.groups.get(&id.fiber).into_iter().flatten();
+        groups
+            .filter_map(|g| Some((g.ends_boot_ms?, g.title.clone(), g.timeout_ms?)))
+            .filter(|(ends, ..)| *ends < until)
+            .min()
+    }
+
     /// Milliseconds until an instant on the boot clock.
     pub(super) fn until(&self, boot_ms: i64) -> u64 {
         u64::try_from(boot_ms.saturating_sub(self.now.boot_ms)).unwrap_or(0)

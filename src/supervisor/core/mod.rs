@@ -24,7 +24,7 @@ pub use steps::{answer_of, outcome_of};
 use serde_json::Value;
 
 use crate::words::call::{Answer, Call, CallId};
-use crate::words::event::{Actor, Event, Verdict};
+use crate::words::event::{Actor, Event, Unwritten, Verdict};
 use crate::words::outcome::{Outcome, StopCause};
 use crate::words::place::Place;
 use crate::words::step::StepEnd;
@@ -164,6 +164,8 @@ pub enum Input {
         name: String,
         /// Who.
         by: Actor,
+        /// When, milliseconds since 1970, as far as that is known.
+        given_ms: Option<i64>,
         /// Their words.
         comment: String,
     },
@@ -176,6 +178,11 @@ pub enum Input {
     BackOutAsked {
         /// Who.
         by: Actor,
+    },
+    /// The run's directory tells of tries that the journal does not have.
+    Unwritten {
+        /// They.
+        tries: Vec<Unwritten>,
     },
     /// The terminal went away.
     HangUp,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::words::call::{Answer, BackOut, Call, CallId, Step, Undo};
 use crate::words::clock::Now;
-use crate::words::event::{Event, LimitBy, RunEnd, Verdict};
+use crate::words::event::{Event, LimitBy, RunEnd, Unwritten, Verdict};
 use crate::words::header::Header;
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
@@ -105,6 +105,11 @@ pub(super) struct Group {
     pub attempt: u32,
     /// How many back-outs were armed when the present attempt began.
     pub armed_before: usize,
+    /// How many points of no return the run had passed then.
+    pub no_return_before: usize,
+    /// How many success criteria had not been met then: what a failed attempt did not meet, the
+    /// next one may.
+    pub failed_before: usize,
     /// What the present attempt did is being undone, for the next one.
     pub unwinding: bool,
 }
@@ -125,8 +130,9 @@ pub(super) struct WatchState {
 pub(super) enum Waiting {
     /// A step, until it has ended.
     Step,
-    /// A sleep or soak, until an instant on the boot clock.
-    Until(i64),
+    /// A sleep or soak, until an instant on the boot clock; with the title of a group and its time
+    /// when that is over first.
+    Until(i64, Option<(String, u64)>),
     /// A verify: until when, and when to look next; `None` while the script looks.
     Verify {
         name: String,
@@ -210,6 +216,8 @@ pub struct Core {
     pub(super) came_back: bool,
     pub(super) journal_gone: bool,
     pub(super) left: bool,
+    /// What an earlier process did and the journal does not have.
+    pub(super) unwritten: Vec<Unwritten>,
     pub(super) back_out_until: Option<i64>,
     pub(super) closure: Option<CallId>,
     /// The closure was told to end.
@@ -263,6 +271,7 @@ impl Core {
             came_back: false,
             journal_gone: false,
             left: false,
+            unwritten: Vec::new(),
             back_out_until: None,
             closure: None,
             closure_late: false,
@@ -334,9 +343,15 @@ impl Core {
             } => self.on_sampled(&id, verdict, took_ms),
             Input::ScriptEnded(end) => self.on_script_ended(end),
             Input::Lock(answer) => self.on_lock(answer),
-            Input::Approved { name, by, comment } => self.on_approved(&name, by, comment),
+            Input::Approved {
+                name,
+                by,
+                given_ms,
+                comment,
+            } => self.on_approved(&name, by, given_ms, comment),
             Input::Interrupt { signal } => self.on_interrupt(signal),
             Input::BackOutAsked { by } => self.on_back_out_asked(&by),
+            Input::Unwritten { tries } => self.on_unwritten(tries),
             Input::HangUp => self.record(Event::HungUp),
             Input::JournalFailed { detail } => self.on_journal_failed(&detail),
             Input::Time => self.on_time(),
@@ -383,6 +398,12 @@ impl Core {
     #[must_use]
     pub fn has_left(&self) -> bool {
         self.left
+    }
+
+    /// May the script not even be told again, because the journal does not have all that was done?
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        !self.unwritten.is_empty()
     }
 
     /// The back-outs that were armed, oldest first.
@@ -617,13 +638,15 @@ impl Core {
                     retries: *retries,
                     attempt: 1,
                     armed_before: self.armed.len(),
+                    no_return_before: self.no_return.len(),
+                    failed_before: self.failed_verifies.len(),
                     unwinding: false,
                 };
                 self.groups.entry(id.fiber.clone()).or_default().push(group);
             }
             Call::StepEnd { .. } => {
                 let again = *answer == Answer::Value(true.into());
-                let armed_before = self.armed.len();
+                let (armed_before, no_return_before) = (self.armed.len(), self.no_return.len());
                 let Some(groups) = self.groups.get_mut(&id.fiber) else {
                     return;
                 };
@@ -631,6 +654,8 @@ impl Core {
                     if let Some(group) = groups.last_mut() {
                         group.attempt += 1;
                         group.armed_before = armed_before;
+                        group.no_return_before = no_return_before;
+                        self.failed_verifies.truncate(group.failed_before);
                         group.unwinding = false;
                     }
                 } else {

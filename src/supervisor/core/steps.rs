@@ -292,6 +292,22 @@ impl Core {
         if !failed || !again {
             return self.called(id, call, place, Answer::Value(Value::Bool(false)));
         }
+        if let Some(reason) = self
+            .no_return
+            .get(group.no_return_before..)
+            .and_then(<[_]>::last)
+        {
+            // What the attempt did cannot be undone, so there is no place to begin again from.
+            let text = format!(
+                "`{}` is not tried again: it passed a point of no return: {reason}",
+                group.title
+            );
+            self.record(Event::Note {
+                warning: true,
+                text,
+            });
+            return self.called(id, call, place, Answer::Value(Value::Bool(false)));
+        }
         let armed_before = group.armed_before;
         self.waiting.insert(
             id,
@@ -349,7 +365,7 @@ pub fn outcome_of(end: &StepEnd, codes: &[i32]) -> Outcome {
         (End::NotStarted { .. }, _) => Outcome::Failed,
         (_, Some(_)) => Outcome::CutOff,
         (End::Exited { code }, None) if codes.contains(code) => Outcome::Succeeded,
-        (End::Exited { .. } | End::Signaled { .. }, None) => Outcome::Failed,
+        (End::Exited { .. } | End::Signaled { .. } | End::Failed { .. }, None) => Outcome::Failed,
     }
 }
 
@@ -388,7 +404,9 @@ fn answer_to_script(step: &Step, end: &StepEnd, outcome: Outcome, limit_by: Limi
         outcome: Some(outcome),
         code: match end.end {
             End::Exited { code } => Some(code),
-            End::Signaled { .. } | End::NotStarted { .. } | End::Unseen => None,
+            End::Signaled { .. } | End::NotStarted { .. } | End::Failed { .. } | End::Unseen => {
+                None
+            }
         },
         tail: end.tail.clone(),
         hint: None,
@@ -399,7 +417,9 @@ fn answer_to_script(step: &Step, end: &StepEnd, outcome: Outcome, limit_by: Limi
 fn output_of(end: &StepEnd) -> Value {
     let code = match end.end {
         End::Exited { code } => json!(code),
-        End::Signaled { .. } | End::NotStarted { .. } | End::Unseen => Value::Null,
+        End::Signaled { .. } | End::NotStarted { .. } | End::Failed { .. } | End::Unseen => {
+            Value::Null
+        }
     };
     json!({
         "stdout": end.stdout.text,

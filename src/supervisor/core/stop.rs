@@ -1,11 +1,11 @@
 //! Stopping, and how a run ends.
 
 use crate::words::call::{Answer, CallId, Undo};
-use crate::words::event::{Actor, Event, RunEnd, StillChanged};
-use crate::words::outcome::{Phase, RunOutcome, StopCause};
+use crate::words::event::{Actor, Event, RunEnd, StillChanged, Unwritten};
+use crate::words::outcome::{Outcome, Phase, RunOutcome, StopCause};
 use crate::words::place::Place;
 
-use super::state::{ArmedStatus, Gate, Stop, Waiting};
+use super::state::{Armed, ArmedStatus, Gate, Stop, Waiting};
 use super::{Action, Core, ScriptEnd, Try};
 
 /// How long a script that was stopped is waited for. It may sit in a read that cannot be broken off;
@@ -60,7 +60,7 @@ impl Core {
                     // The script looks; its answer to that comes first.
                     Waiting::Verify { next: None, .. } => true,
                     Waiting::Verify { .. }
-                    | Waiting::Until(_)
+                    | Waiting::Until(..)
                     | Waiting::Approval { .. }
                     | Waiting::Gate { .. }
                     | Waiting::Unwind { .. } => false,
@@ -132,6 +132,22 @@ impl Core {
 
     pub(super) fn on_journal_failed(&mut self, detail: &str) {
         let reason = format!("the journal could not be written: {detail}");
+        self.stop(StopCause::JournalFailed, reason, None, String::new());
+    }
+
+    /// An earlier process went on after its journal had failed. What it did can neither be told again
+    /// nor done again: nothing acts any more, and people are told what is known.
+    pub(super) fn on_unwritten(&mut self, tries: Vec<Unwritten>) {
+        let what = match tries.len() {
+            1 => "1 try".to_owned(),
+            n => format!("{n} tries"),
+        };
+        let reason = format!(
+            "an earlier process went on when the journal could not be written: the run's directory \
+             has {what} of steps or back-outs that the journal does not know"
+        );
+        self.unwritten = tries;
+        self.script_ended = true;
         self.stop(StopCause::JournalFailed, reason, None, String::new());
     }
 
@@ -215,6 +231,9 @@ impl Core {
         self.sample_due();
         let idle = self.in_flight().is_empty() && self.closure.is_none();
         if self.script_ended && idle {
+            if self.is_closed() {
+                return self.finish(RunOutcome::Stuck);
+            }
             if self.survivors.is_empty() && self.resume_closure() {
                 return;
             }
@@ -278,6 +297,7 @@ impl Core {
                 RunOutcome::Released | RunOutcome::Refused | RunOutcome::BackedOut => Vec::new(),
             },
             survivors: self.survivors.clone(),
+            unwritten: self.unwritten.clone(),
             without_back_out: if backed_out {
                 self.without_back_out
                     .iter()
@@ -297,7 +317,7 @@ impl Core {
             .iter()
             .rev()
             .filter_map(|armed| {
-                let (why, tail) = match &armed.status {
+                let (why, tail) = match &self.status_of(armed) {
                     ArmedStatus::Failed { detail, tail } => (detail.clone(), tail.clone()),
                     ArmedStatus::Armed => {
                         ("its back-out was not started".to_owned(), String::new())
@@ -329,6 +349,35 @@ impl Core {
                 })
             })
             .collect()
+    }
+
+    /// Where a back-out stands, by the journal and by what was carried out without it.
+    fn status_of(&self, armed: &Armed) -> ArmedStatus {
+        if !matches!(armed.status, ArmedStatus::Armed | ArmedStatus::Running) {
+            return armed.status.clone();
+        }
+        let title = &armed.back_out.title;
+        let mut tries = self.unwritten.iter().rev();
+        if let Some(last) = tries.clone().find(|u| u.backs_out && u.call == armed.id) {
+            if last.outcome == Outcome::Succeeded {
+                return ArmedStatus::Done;
+            }
+            return ArmedStatus::Failed {
+                detail: format!(
+                    "its back-out `{title}`, which the journal does not know, {}",
+                    last.how
+                ),
+                tail: last.tail.clone(),
+            };
+        }
+        let fiber = armed.id.back_out_fiber();
+        if tries.any(|u| u.call.fiber == fiber) {
+            return ArmedStatus::Failed {
+                detail: format!("the journal does not know how far its back-out `{title}` came"),
+                tail: String::new(),
+            };
+        }
+        armed.status.clone()
     }
 
     /// The next instant, on the boot clock, at which [`super::Input::Time`] should come.

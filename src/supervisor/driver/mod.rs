@@ -155,13 +155,13 @@ impl<S: Scripts> Driver<S> {
         for input in first {
             self.take(input);
         }
-        if self.core.has_lock() {
+        if self.core.has_lock() && !self.finished {
             // The lock is the run's already; from now on it names this process.
             let environment = self.core.header().environment.clone();
             let _ = self.take_lock(&environment);
         }
         self.take(Input::Time);
-        if !self.finished {
+        if !self.finished && !self.core.is_closed() {
             self.scripts.start_plan()?;
         }
         while !self.finished {
@@ -294,8 +294,13 @@ impl<S: Scripts> Driver<S> {
         }
         if self.core.awaits_approval() && self.look_for_approvals <= now {
             self.look_for_approvals = now + APPROVALS_EVERY;
-            for (name, by, comment) in self.book.approvals() {
-                self.take(Input::Approved { name, by, comment });
+            for given in self.book.approvals() {
+                self.take(Input::Approved {
+                    name: given.name,
+                    by: given.by,
+                    given_ms: given.at_ms,
+                    comment: given.comment,
+                });
             }
         }
         self.take(Input::Time);

@@ -307,7 +307,7 @@ impl Book {
     }
 
     /// Approvals that were given from elsewhere.
-    pub(super) fn approvals(&self) -> Vec<(String, Actor, String)> {
+    pub(super) fn approvals(&self) -> Vec<Approval> {
         let Ok(dir) = std::fs::read_dir(self.dir().join("approvals")) else {
             return Vec::new();
         };
@@ -317,13 +317,10 @@ impl Book {
             if path.extension().is_none_or(|e| e != "json") {
                 continue;
             }
-            let given = std::fs::read(&path)
+            let given: Option<Approval> = std::fs::read(&path)
                 .ok()
                 .and_then(|b| serde_json::from_slice(&b).ok());
-            if let Some(given) = given {
-                let Approval { name, by, comment } = given;
-                found.push((name, by, comment));
-            }
+            found.extend(given);
         }
         found
     }
@@ -336,6 +333,9 @@ pub struct Approval {
     pub name: String,
     /// By whom.
     pub by: Actor,
+    /// When, milliseconds since 1970.
+    #[serde(default)]
+    pub at_ms: Option<i64>,
     /// Their words.
     pub comment: String,
 }

@@ -9,9 +9,9 @@ use tokio::io::unix::AsyncFd;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::supervisor::fiber::Message;
-use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
 use crate::target::local::{Ending, Found, Lost, Running, StepDir};
+use crate::target::tries;
 use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
@@ -114,8 +114,12 @@ impl<S: Scripts> Driver<S> {
                 ended: Ended::Void(reason),
             });
         };
+        if key.id.is_in_back_out() {
+            // Should the journal not know of it, its directory does. On a full disk nothing can.
+            let _ = tries::note_own(&self.book.dir().join(key.directory()));
+        }
         self.steps.insert(key.clone(), StepInFlight::Own);
-        let tell = self.to_self.clone();
+        let (tell, secrets) = (self.to_self.clone(), self.shared.secrets.clone());
         tokio::task::spawn_blocking(move || {
             let since = std::time::Instant::now();
             let call = std::panic::AssertUnwindSafe(|| own(&args));
@@ -124,10 +128,14 @@ impl<S: Scripts> Driver<S> {
             let mut end = blank_end();
             end.duration_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
             match result {
-                Ok(value) => end.stdout.text = json_text(&value),
+                Ok(value) => end.stdout.text = secrets.mask(&json_text(&value)),
                 Err(problem) => {
-                    end.end = End::Exited { code: 1 };
-                    end.tail = problem;
+                    let error = secrets.mask(&problem);
+                    // Of several lines the message has the first; the tail has them all.
+                    if error.lines().nth(1).is_some() {
+                        end.tail.clone_from(&error);
+                    }
+                    end.end = End::Failed { error };
                 }
             }
             let ended = Ended::Seen(Box::new(end));
@@ -189,9 +197,14 @@ impl<S: Scripts> Driver<S> {
                 }
             }
             Undo::Command(command) => {
-                if armed.is_none() && command.to_string().contains("***") {
-                    return self
-                        .refuse_back_out(key, "its command holds a secret that is not known");
+                let step = self.step_undone(&key);
+                let env = step.iter().flat_map(|s| s.env.values());
+                let mut texts = env.cloned().chain([command.to_string()]);
+                if armed.is_none() && texts.any(|text| text.contains("***")) {
+                    return self.refuse_back_out(
+                        key,
+                        "its command or its environment holds a secret that is not known",
+                    );
                 }
                 let spec = self.back_out_spec(&key, command.argv(), None, limit_ms, outcome);
                 self.start(key, &spec);
@@ -305,11 +318,11 @@ impl<S: Scripts> Driver<S> {
         if let Some(outcome) = outcome {
             env.insert("DEPLOYRUN_STEP_OUTCOME".into(), outcome.word().into());
         }
-        let step = self.core.step_of(&key.id);
-        if let Some(step) = step {
+        let step = self.step_undone(key);
+        if let Some(step) = &step {
             env.extend(step.env.clone());
         }
-        let cwd = step.and_then(|s| s.cwd.clone());
+        let cwd = step.as_ref().and_then(|s| s.cwd.clone());
         StepSpec {
             run: self.book.run().to_owned(),
             step: key.directory(),
@@ -328,10 +341,18 @@ impl<S: Scripts> Driver<S> {
         }
     }
 
+    /// The step that a back-out undoes: as the script made it, secrets and all, else as the journal
+    /// has it.
+    fn step_undone(&self, key: &Try) -> Option<Step> {
+        let armed = self.shared.undo(&key.id).and_then(|armed| armed.step);
+        let recorded = || self.core.step_of(&key.id).cloned();
+        armed.map(|step| *step).or_else(recorded)
+    }
+
     /// What every step finds in its environment.
     fn env(&self, key: &Try) -> BTreeMap<String, String> {
         let header = self.core.header();
-        let mut env = environment::of_probe();
+        let mut env = self.shared.env.clone();
         env.insert("DEPLOYRUN_RUN".into(), self.book.run().to_owned());
         env.insert("DEPLOYRUN_CALL".into(), key.id.to_string());
         env.insert("DEPLOYRUN_ATTEMPT".into(), key.attempt.to_string());

@@ -50,6 +50,10 @@ struct StepFact {
 struct GroupFact {
     ends: Option<i64>,
     armed_before: usize,
+    /// Points of no return that the run had passed when its attempt began.
+    no_return_before: usize,
+    /// Success criteria that had not been met then.
+    failed_before: usize,
     /// What its attempt did is being undone.
     unwinding: bool,
 }
@@ -72,9 +76,9 @@ pub(super) struct Checker {
     pub(super) armed: Vec<ArmedFact>,
     groups: Vec<GroupFact>,
     survivors: bool,
-    no_return: bool,
+    no_returns: usize,
     verifies: BTreeSet<CallId>,
-    failed_verify: bool,
+    failed_verifies: usize,
     by_hand: bool,
     without_back_out: Vec<(CallId, String)>,
     back_out_until: Option<i64>,
@@ -113,8 +117,8 @@ impl Checker {
                 ..
             } => drop(self.verifies.insert(id.clone())),
             Event::CallEnded { id, answer } => {
-                self.failed_verify |=
-                    self.verifies.remove(id) && matches!(answer, Answer::Throw(_));
+                let failed = self.verifies.remove(id) && matches!(answer, Answer::Throw(_));
+                self.failed_verifies += usize::from(failed);
                 self.answered.insert(id.clone());
             }
             Event::Finding { ok, .. } => self.failed_findings += u32::from(!ok),
@@ -173,7 +177,7 @@ impl Checker {
                 self.owed = None;
             }
             Event::Disarmed { ids, no_return, .. } => {
-                self.no_return |= no_return;
+                self.no_returns += usize::from(*no_return);
                 self.owed = None;
                 for armed in &mut self.armed {
                     if ids.contains(&armed.id) && armed.status == Status::Armed {
@@ -260,6 +264,8 @@ impl Checker {
             Call::StepBegin { timeout_ms, .. } => self.groups.push(GroupFact {
                 ends: timeout_ms.map(|ms| now.boot_ms.saturating_add_unsigned(ms)),
                 armed_before: self.armed.len(),
+                no_return_before: self.no_returns,
+                failed_before: self.failed_verifies,
                 unwinding: false,
             }),
             Call::StepEnd { .. } if *answer == Answer::Value(Value::Bool(true)) => {
@@ -270,8 +276,13 @@ impl Checker {
                 ensure(left.is_none(), || {
                     format!("a group begins anew while {left:?} is not undone")
                 })?;
+                let passed = self.groups.last().map_or(0, |g| g.no_return_before);
+                ensure(passed == self.no_returns, || {
+                    "a group begins anew behind a point of no return".into()
+                })?;
                 let armed_before = self.armed.len();
                 if let Some(group) = self.groups.last_mut() {
+                    self.failed_verifies = group.failed_before;
                     group.armed_before = armed_before;
                     group.unwinding = false;
                 }
@@ -598,7 +609,7 @@ impl Checker {
         match end.outcome {
             RunOutcome::Released => {
                 ensure(self.stop.is_none(), || "released after a stop".into())?;
-                ensure(!self.failed_verify, || {
+                ensure(self.failed_verifies == 0, || {
                     "released although a verify failed".into()
                 })?;
                 ensure(!self.survivors, || "released with survivors".into())?;
@@ -612,12 +623,17 @@ impl Checker {
                 ensure(!self.survivors, || "backed out with survivors".into())?;
             }
             RunOutcome::Stuck => {
-                ensure(self.survivors || open.is_none(), || {
+                let is_whole = end.unwritten.is_empty();
+                ensure(!is_whole || self.survivors || open.is_none(), || {
                     format!("the run ends before {open:?}")
                 })?;
                 for armed in &self.armed {
                     let listed = end.still_changed.iter().any(|c| c.call == armed.id);
-                    let is_done = matches!(armed.status, Status::Done | Status::Void);
+                    let last = end.unwritten.iter().rev();
+                    let last = last.clone().find(|u| u.backs_out && u.call == armed.id);
+                    let unwritten = matches!(armed.status, Status::Armed | Status::Running)
+                        && last.is_some_and(|u| u.outcome == Outcome::Succeeded);
+                    let is_done = unwritten || matches!(armed.status, Status::Done | Status::Void);
                     ensure(listed != is_done, || {
                         format!("listed as still changed: {listed}, {armed:?}")
                     })?;

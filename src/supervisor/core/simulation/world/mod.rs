@@ -152,7 +152,8 @@ pub(super) struct World {
     approvals: Vec<(String, i64)>,
     idle_wakes: u32,
     edited: bool,
-    was_gone: bool,
+    /// Was something done that the journal does not have? Then nothing acts any more.
+    closed: bool,
     /// Does the present process know what time it is? It may not have begun in earnest before.
     told_the_time: bool,
     trace: Option<String>,
@@ -202,7 +203,7 @@ impl World {
             approvals: Vec::new(),
             idle_wakes: 0,
             edited: false,
-            was_gone: false,
+            closed: false,
             told_the_time: false,
             trace: traced.then(String::new),
             counts: Counts::default(),
@@ -322,14 +323,11 @@ impl World {
     /// Turns a crash into what follows from it; says whether things ended.
     fn survive(&mut self, went: Went) -> Result<bool, String> {
         match went {
-            Ok(()) => {
-                Ok(self.counts.outcome.is_some() || (self.was_gone && self.controller.is_none()))
-            }
+            Ok(()) => Ok(self.counts.outcome.is_some()),
             Err(Break::Broken(what)) => Err(what),
             Err(Break::Crash) => {
                 self.crash(false);
-                // What was not written is not known any more: nobody comes back to such a run.
-                Ok(self.was_gone)
+                Ok(false)
             }
         }
     }
@@ -398,6 +396,7 @@ impl World {
                 self.take(Input::Approved {
                     name,
                     by: Actor::default(),
+                    given_ms: None,
                     comment: String::new(),
                 })?;
             }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::supervisor::core::{Core, Ended, Input, ScriptEnd, Settings};
+use crate::supervisor::core::{Core, Ended, Input, ScriptEnd, Settings, outcome_of};
 use crate::supervisor::recorded::Recorded;
 use crate::words::clock::Now;
-use crate::words::event::{Actor, Event};
-use crate::words::outcome::RunOutcome;
+use crate::words::event::{Actor, Event, Unwritten};
+use crate::words::outcome::{Outcome, RunOutcome};
 use crate::words::step::End;
 
 use super::super::invariants::Checker;
@@ -32,6 +32,7 @@ impl World {
             deployrun: String::new(),
             plan: String::new(),
             fingerprint: String::new(),
+            args: serde_json::Map::new(),
             boot_id: String::new(),
             clock_injected: true,
         })?;
@@ -114,7 +115,6 @@ impl World {
                 if reboot { " with the machine" } else { "" }
             )
         });
-        self.was_gone |= controller.gone;
         controller.scripts.clear();
         self.own_steps_die();
         if reboot {
@@ -142,7 +142,6 @@ impl World {
         let Some(mut controller) = self.controller.take() else {
             return Ok(());
         };
-        self.was_gone |= controller.gone;
         self.durable.append(&mut controller.pending);
         if controller.core.end().is_none() {
             self.tell(|| "== the process leaves the run".into());
@@ -151,7 +150,14 @@ impl World {
             self.at(at, Happening::Return);
             return Ok(());
         }
-        self.look_at_end(&controller)
+        self.look_at_end(&controller)?;
+        if controller.gone && self.random.chance(50) {
+            // The journal does not know that the run has ended: somebody takes it up.
+            self.counts.outcome = None;
+            let at = self.boot_ms + self.up_to(HOUR) + 1;
+            self.at(at, Happening::Return);
+        }
+        Ok(())
     }
 
     pub(super) fn look_at_end(&mut self, controller: &Controller) -> Went {
@@ -232,6 +238,13 @@ impl World {
                 None => Ok(()),
             };
         }
+        let tries = self.unwritten();
+        if tries.iter().any(|(_, running)| *running) {
+            // It is refused until that has ended.
+            let at = self.boot_ms + self.up_to(HOUR) + 1;
+            self.at(at, Happening::Return);
+            return Ok(());
+        }
         let heard: Vec<(Event, Now)> = self
             .durable
             .iter()
@@ -268,6 +281,13 @@ impl World {
             boot_id: String::new(),
         })?;
         self.find_in_flight()?;
+        if !tries.is_empty() {
+            self.closed = true;
+            let tries = tries.into_iter().map(|(told, _)| told).collect();
+            self.take(Input::Unwritten { tries })?;
+            self.take(Input::Time)?;
+            return Ok(());
+        }
         if back_out {
             self.take(Input::BackOutAsked {
                 by: Actor::default(),
@@ -276,6 +296,42 @@ impl World {
         self.take(Input::Time)?;
         self.start_plan();
         Ok(())
+    }
+
+    /// What was begun and is not in the journal, and whether it still goes on.
+    fn unwritten(&self) -> Vec<(Unwritten, bool)> {
+        let mut known = BTreeSet::new();
+        for (event, _) in &self.durable {
+            match event {
+                Event::StepStarted { id, attempt, .. } => {
+                    known.insert((id, *attempt, false));
+                }
+                Event::BackOutStarted { id, attempt, .. } => {
+                    known.insert((id, *attempt, true));
+                }
+                _ => {}
+            }
+        }
+        let tries = self.steps.iter().filter(|(key, process)| {
+            !matches!(process.end, Ended::Void(_))
+                && !known.contains(&(&key.id, key.attempt, key.backs_out))
+        });
+        tries
+            .map(|(key, process)| {
+                let told = Unwritten {
+                    call: key.id.clone(),
+                    attempt: key.attempt,
+                    backs_out: key.backs_out,
+                    outcome: match &process.end {
+                        Ended::Seen(end) => outcome_of(end, &[0]),
+                        Ended::Void(_) => Outcome::Unknown,
+                    },
+                    how: "ended".into(),
+                    tail: String::new(),
+                };
+                (told, process.running)
+            })
+            .collect()
     }
 
     /// The plan is not what it was: it is not deterministic, or was run by another version.

@@ -34,9 +34,15 @@ impl World {
         grace_ms: u64,
         own: bool,
     ) -> Went {
-        if self.steps.contains_key(&key) {
-            return broken(format!("{key:?} acts a second time"));
+        if self.closed {
+            return broken(format!("{key:?} acts in a run that is not known whole"));
         }
+        let was_void = match self.steps.get(&key) {
+            // Somebody came to nothing there without the journal: whoever comes after does too.
+            Some(before) if matches!(before.end, Ended::Void(_)) && !before.running => true,
+            Some(_) => return broken(format!("{key:?} acts a second time")),
+            None => false,
+        };
         let beside = self
             .steps
             .iter()
@@ -63,7 +69,7 @@ impl World {
         if random.chance(self.mood.hung) && !own {
             takes = u64::MAX;
         }
-        if random.chance(self.mood.void) {
+        if random.chance(self.mood.void) || was_void {
             process.end = Ended::Void("the supervisor refused".into());
             process.acts = false;
             takes = 1;
