@@ -17,11 +17,13 @@ use crate::script::engine::Surroundings;
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
+use crate::script::secret_source;
 use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
+use crate::target::probe::Cancel;
 use crate::target::{facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
@@ -63,6 +65,17 @@ pub enum Error {
         run: String,
         /// How.
         outcome: &'static str,
+    },
+    /// A secret that the run has had can't be had now.
+    #[error(
+        "{problem}; run {run} was not taken up, and nothing was done: its back-outs may need what \
+         the plan had; put it where it was, and come again"
+    )]
+    Secret {
+        /// Which run.
+        run: String,
+        /// Which secret, and why.
+        problem: String,
     },
     /// What the journal has of a run cannot be understood.
     #[error("run {run} can't be read: {problem}")]
@@ -262,6 +275,7 @@ impl Runner {
             plan: plan.root().join(plan.main()).display().to_string(),
             fingerprint: fingerprint.clone(),
             boot_id: holder.boot_id.clone(),
+            args: given(&self.args),
             clock_injected: !self.clock.is_real(),
         };
         let wall_ms = self.clock.now().wall_ms;
@@ -330,6 +344,13 @@ impl Runner {
         }
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
+        let cancel = Cancel::new()?;
+        secret_source::all_there(events.iter().map(|e| &e.event), &frozen.root, &cancel).map_err(
+            |problem| Error::Secret {
+                run: run.clone(),
+                problem,
+            },
+        )?;
         let settings = Settings {
             name: frozen.main.trim_end_matches(".rhai").to_owned(),
             override_window: frozen
@@ -433,6 +454,14 @@ struct Wired {
     recorded: Recorded,
     core: Core,
     begun_in: HashMap<Try, String>,
+}
+
+/// The names of the arguments that hold something.
+fn given(args: &Value) -> Vec<String> {
+    let held = args.as_object().into_iter().flatten();
+    held.filter(|(_, value)| value.as_array().is_none_or(|a| !a.is_empty()))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn actor() -> Actor {

@@ -26,7 +26,7 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant};
+pub use phrases::{coarse, quoted, show_instant, whole_commands};
 
 use phrases::{file_name, positive, show_ms, thrown, took};
 
@@ -85,6 +85,7 @@ struct Start {
     plan: String,
     fingerprint: String,
     deployrun: String,
+    args: Vec<String>,
     clock_injected: bool,
     at_ms: i64,
 }

@@ -124,6 +124,9 @@ pub enum Event {
         fingerprint: String,
         /// The id of the machine's boot.
         boot_id: String,
+        /// The names of the arguments that were given; their values may be secret.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        args: Vec<String>,
         /// Is the time the machine's own?
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clock_injected: bool,

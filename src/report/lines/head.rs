@@ -18,6 +18,7 @@ impl Lines {
                 deployrun,
                 plan,
                 fingerprint,
+                args,
                 clock_injected,
                 ..
             } => {
@@ -26,6 +27,7 @@ impl Lines {
                     plan: plan.clone(),
                     fingerprint: fingerprint.chars().take(FINGERPRINT).collect(),
                     deployrun: deployrun.clone(),
+                    args: args.clone(),
                     clock_injected: *clock_injected,
                     at_ms: self.now_ms,
                 });

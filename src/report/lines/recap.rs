@@ -5,7 +5,7 @@ use crate::words::event::{RunEnd, StillChanged};
 use crate::words::outcome::{RunOutcome, StopCause};
 
 use super::steps::process_words;
-use super::{Lines, positive, quoted, show_ms};
+use super::{Lines, positive, quoted, show_ms, whole_commands};
 
 /// Columns of the names in the recap.
 const NAMES: usize = 11;
@@ -65,7 +65,7 @@ impl Lines {
     fn tell_cause(&mut self, end: &RunEnd) {
         let Some(cause) = end.cause else { return };
         let text = match cause {
-            StopCause::Refused => end.reason.clone(),
+            StopCause::Refused => whole_commands(&end.reason, &self.look.program),
             cause => format!("{}: {}", cause.words(), end.reason),
         };
         self.named(Tone::Plain, "why", &text);
@@ -169,7 +169,7 @@ impl Lines {
         let again = self
             .start
             .as_ref()
-            .map(|s| format!("{program} run {}", path(&s.plan)));
+            .map(|s| format!("{program} run {}{}", path(&s.plan), arguments(&s.args)));
         match end.outcome {
             RunOutcome::Released => {
                 self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
@@ -186,7 +186,10 @@ impl Lines {
             RunOutcome::Stuck => {
                 self.named(Tone::Plain, "output", &format!("{program} logs {run}"));
                 self.named(Tone::Plain, "whole", &format!("{program} show {run}"));
-                let hint = if end.still_changed.iter().any(|i| i.command.is_some()) {
+                let hint = if !self.no_return.is_empty() {
+                    "go forward, or put right by hand: the commands above were made for the time \
+                     before the point of no return"
+                } else if end.still_changed.iter().any(|i| i.command.is_some()) {
                     "put right by hand what is not undone, with the commands above"
                 } else {
                     "put right by hand what is not undone"
@@ -284,4 +287,18 @@ fn path(path: &str) -> String {
     } else {
         quoted(path)
     }
+}
+
+/// Arguments to type again; only who typed them knows what they were.
+fn arguments(names: &[String]) -> String {
+    use std::fmt::Write as _;
+    let (rest, set): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == "rest");
+    let mut text = set.iter().fold(String::new(), |mut text, name| {
+        let _ = write!(text, " -e {}=…", first_line(name));
+        text
+    });
+    if !rest.is_empty() {
+        text.push_str(" -- …");
+    }
+    text
 }

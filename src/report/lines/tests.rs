@@ -373,3 +373,59 @@ fn long_times_are_told_in_minutes() {
     assert_eq!(coarse(3 * 3_600_000 - 1), "2h59m");
     assert_eq!(quoted("it's"), r"'it'\''s'");
 }
+
+#[test]
+fn what_to_type_again_names_the_arguments_and_the_journal() {
+    let mut lines = Lines::new(Look {
+        program: "deployrun --state /s".into(),
+        ..lines(-1).look.clone()
+    });
+    let started = event(json!({
+        "event": "run-started", "by": { "user": "ann", "host": "web1", "pid": 7 },
+        "deployrun": "0.1.0", "plan": "/srv/plan.rhai", "fingerprint": "0123456789abcdef",
+        "boot_id": "b", "args": ["rest", "token", "version"],
+    }));
+    let reason = "production is locked by run 1; recover it with `deployrun resume 1`";
+    let stop = event(json!({
+        "event": "stopping", "cause": "refused", "reason": reason, "place": null, "detail": "",
+    }));
+    let end = event(json!({
+        "event": "run-ended",
+        "end": { "outcome": "refused", "cause": "refused", "reason": reason },
+    }));
+    let events = [started, header(), stop, end];
+    let text = told(&mut lines, events.map(|event| at(1, event)));
+    assert_eq!(
+        text,
+        "21:00:01  STOP    refused: production is locked by run 1; recover it with \
+         `deployrun --state /s resume 1`\n\
+         \n\
+         refused, nothing was changed: shop 2 → production\n\
+         \x20 why        production is locked by run 1; recover it with \
+         `deployrun --state /s resume 1`\n\
+         \x20 run        20260321-2100-0007, took 0s\n\
+         \x20 again      deployrun --state /s run /srv/plan.rhai -e token=… -e version=… -- …\n"
+    );
+}
+
+#[test]
+fn past_the_point_of_no_return_nobody_is_sent_back_blindly() {
+    let gone = event(json!({
+        "event": "disarmed", "ids": ["2"], "reason": "data is gone", "no_return": true,
+    }));
+    let end = event(json!({
+        "event": "run-ended",
+        "end": {
+            "outcome": "stuck", "cause": "failed-step", "reason": "no",
+            "still_changed": [{ "call": "2", "title": "act 2", "why": "before", "command": "undo" }],
+        },
+    }));
+    let text = after_begin(0, vec![step("2"), step_end("2", 0, ""), gone, end]);
+    assert!(
+        text.ends_with(
+            "  next       go forward, or put right by hand: the commands above were made for the \
+             time before the point of no return\n"
+        ),
+        "{text}"
+    );
+}

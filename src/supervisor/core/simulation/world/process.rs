@@ -33,6 +33,7 @@ impl World {
             plan: String::new(),
             fingerprint: String::new(),
             boot_id: String::new(),
+            args: Vec::new(),
             clock_injected: true,
         })?;
         self.take(Input::Time)?;
