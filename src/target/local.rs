@@ -202,6 +202,12 @@ impl StepDir {
         })
     }
 
+    /// Is its directory there? One that was started and has none was not void: somebody removed it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
     /// Finds out how the step stands. `begun_in` is the [`boot_id`] under which its intent was
     /// journalled: files that were not synced may be gone after a power cut, and a step without
     /// files is then lost, not one that never began.

@@ -239,6 +239,9 @@ impl<S: Scripts> Driver<S> {
 
     fn spec(&self, key: &Try, step: &Step, limit_ms: u64) -> StepSpec {
         let mut env = self.env(key);
+        if let Some(user) = &step.user {
+            environment::become_user(&mut env, user);
+        }
         env.extend(step.env.clone());
         let (argv, stdin) = match &step.deed {
             Deed::Command(command) => (command.argv(), step.stdin.clone()),
@@ -367,6 +370,12 @@ impl<S: Scripts> Driver<S> {
 }
 
 fn ended(dir: &StepDir, begun_in: &str, running: &Running) -> Ended {
+    if !dir.is_there() {
+        let mut end = blank_end();
+        end.end = End::Unseen;
+        end.tail = "its directory was removed from the state directory while it ran".into();
+        return Ended::Seen(Box::new(end));
+    }
     match (dir.find(begun_in), running.refusal()) {
         (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
         (found, _) => told(found),
