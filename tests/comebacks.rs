@@ -481,3 +481,27 @@ run("./act do a; rm -rf \"$RUNS/$DEPLOYRUN_RUN\"/step-*", #{ env: #{ RUNS: args.
         finished.told()
     );
 }
+
+#[test]
+fn a_run_whose_files_were_removed_does_not_claim_to_be_as_before() {
+    let body = r#"
+write_file("app.conf", "new");
+run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{ back_out: "./act undo a" });
+"#;
+    let site = Site::new(&plan(body));
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    live.wait_for_kind("step-ended");
+    wait_for(&site.path("ready"));
+    assert!(live.kill().was_killed());
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    std::fs::remove_dir_all(site.state().join("runs")).expect("removed");
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(4), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+    assert!(
+        finished.told().contains("what was there before is gone"),
+        "{}",
+        finished.told()
+    );
+}

@@ -397,9 +397,14 @@ mod tests {
         assert_eq!(names(), ["keep"]);
         // One that was killed before it kept the former file has written nothing.
         fs::remove_dir_all(&keep).expect("removed");
+        fs::create_dir(&keep).expect("made");
         fs::write(temporary(&path, &keep), "ha").expect("written");
-        restore(&path, &[keep]).expect("nothing to do");
-        assert!(names().is_empty());
+        restore(&path, std::slice::from_ref(&keep)).expect("nothing to do");
+        assert_eq!(names(), ["keep"]);
+        // Without the directory of the step nobody knows what was there.
+        fs::remove_dir_all(&keep).expect("removed");
+        let gone = restore(&path, &[keep]).expect_err("nobody knows");
+        assert!(gone.contains("what was there before is gone"), "{gone}");
     }
 
     #[test]
@@ -510,6 +515,7 @@ mod tests {
     fn what_cannot_be_done_says_why() {
         let dir = tempfile::tempdir().expect("a directory");
         let keep = dir.path().join("keep");
+        fs::create_dir(&keep).expect("made");
         let missing =
             put(&file(&dir.path().join("a/b"), "", None), &keep).expect_err("no directory");
         assert!(missing.contains("its directory is not there"), "{missing}");

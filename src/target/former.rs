@@ -73,6 +73,15 @@ pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
         // What a try that was killed had begun to write.
         forget(&temporary(path, dir)).map_err(|e| wrong(&e))?;
     }
+    if !dirs.iter().any(|dir| dir.is_dir()) {
+        // A step that acted has had one.
+        return Err(format!(
+            "{} can't be put back: what was there before is gone, with {}",
+            path.display(),
+            dirs.first()
+                .map_or_else(String::new, |dir| dir.display().to_string())
+        ));
+    }
     let Some(dir) = dirs.iter().find(|dir| is_kept(dir)) else {
         return Ok(format!("{} was not touched\n", path.display()));
     };

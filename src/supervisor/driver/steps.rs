@@ -390,7 +390,9 @@ fn told(found: Result<Found, crate::target::local::FindError>) -> Ended {
             let mut end = blank_end();
             end.end = End::Unseen;
             end.tail = match why {
-                Lost::Reboot => "the machine was started anew".into(),
+                Lost::Reboot => {
+                    "its files are gone: the machine was started anew, or they were removed".into()
+                }
                 Lost::SupervisorDied => "its supervisor was killed".into(),
             };
             end.survivors = survivors;
