@@ -17,6 +17,7 @@ use crate::script::engine::Surroundings;
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
+use crate::script::secret_source;
 use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
@@ -24,6 +25,7 @@ use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
 use crate::supervisor::unwritten::{self, LookError};
 use crate::target::local::Standby;
+use crate::target::probe::Cancel;
 use crate::target::{environment, facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
@@ -65,6 +67,17 @@ pub enum Error {
         run: String,
         /// How.
         outcome: &'static str,
+    },
+    /// A secret that the run has had can't be had now.
+    #[error(
+        "{problem}; run {run} was not taken up, and nothing was done: its back-outs may need what \
+         the plan had; put it where it was, and come again"
+    )]
+    Secret {
+        /// Which run.
+        run: String,
+        /// Which secret, and why.
+        problem: String,
     },
     /// What the journal has of a run cannot be understood.
     #[error("run {run} can't be read: {problem}")]
@@ -339,6 +352,8 @@ impl Runner {
         let journal = Journal::open(&self.state_dir)?;
         let run = journal.find(run)?;
         let holder = Holder::this_process(facts::user());
+        // Whose files somebody removed has steps that were started all the same.
+        let removed = !self.state_dir.join("runs").join(&run).is_dir();
         let owner = OwnerLock::take(&self.state_dir, &run, &holder)?;
         let unreadable = |problem: String| Error::Unreadable {
             run: run.clone(),
@@ -354,6 +369,17 @@ impl Runner {
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
         let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
+        let cancel = Cancel::new()?;
+        let env = environment::taken_up(frozen.env);
+        secret_source::all_there(
+            events.iter().map(|e| &e.event),
+            (&frozen.root, &env),
+            &cancel,
+        )
+        .map_err(|problem| Error::Secret {
+            run: run.clone(),
+            problem,
+        })?;
         let settings = Settings {
             name: plan.name(),
             override_window: frozen
@@ -374,7 +400,10 @@ impl Runner {
             command: command.to_owned(),
             boot_id: holder.boot_id.clone(),
         };
-        let begun_in = begun_in(&events);
+        let mut begun_in = begun_in(&events);
+        if removed {
+            begun_in.values_mut().for_each(String::clear);
+        }
         let run_dir = self.state_dir.join("runs").join(&run);
         let tries =
             unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
@@ -398,7 +427,7 @@ impl Runner {
             begun_in,
         };
         let book = |report| Ok(Book::of_run(journal, run.clone(), last_seq, report));
-        let inputs = (frozen.args, environment::taken_up(frozen.env));
+        let inputs = (frozen.args, env);
         let summary = self.drive(plan, inputs, wired, book, vec![resumed], first);
         drop(owner);
         summary

@@ -61,7 +61,7 @@ fn killed_in_flight(body: &str) -> (Site, Finished) {
 }
 
 fn in_flight(site: &Site) -> bool {
-    !processes::supervisors(&site.state()).is_empty()
+    !processes::supervisors(site.state()).is_empty()
 }
 
 #[test]
@@ -480,5 +480,82 @@ abort("enough");
     assert!(
         why.ends_with("on replay, the script ended before call b2/2, which is in the journal"),
         "{why}"
+    );
+}
+
+#[test]
+fn a_run_whose_secret_is_gone_is_not_taken_up() {
+    let body = r#"
+let key = secret("key", #{ file: "key" });
+run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{
+    env: #{ KEY: key }, back_out: || { run("./act undo $KEY", #{ env: #{ KEY: key } }); }, grace: "1s",
+});
+"#;
+    let site = Site::new(&plan(body));
+    site.write("key", "hidden-a\n");
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    live.wait_for_kind("step-started");
+    wait_for(&site.path("ready"));
+    assert!(live.kill().was_killed());
+    std::fs::rename(site.path("key"), site.path("key.away")).expect("renamed");
+    let before = site.journal().len();
+    for command in [["back-out", "2", "-y"].as_slice(), &["resume", "2"]] {
+        let refused = site.finish(command);
+        assert_eq!(refused.code, Some(1), "{}", refused.told());
+        assert!(
+            refused.stderr.contains("the secret `key`: ")
+                && refused
+                    .stderr
+                    .contains("was not taken up, and nothing was done"),
+            "{}",
+            refused.told()
+        );
+    }
+    assert_eq!(site.journal().len(), before, "the run went on");
+    assert_eq!(site.effects(), effects::lines("do a"));
+    std::fs::rename(site.path("key.away"), site.path("key")).expect("renamed");
+    let finished = site.finish(&["back-out", "2", "-y"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo hidden-a"));
+}
+
+#[test]
+fn a_step_whose_directory_is_removed_is_not_run_again() {
+    let body = r#"
+run("./act do a; rm -rf \"$RUNS/$DEPLOYRUN_RUN\"/step-*", #{ env: #{ RUNS: args.runs }, back_out: "./act undo a" });
+"#;
+    let site = Site::new(&plan(body));
+    let runs = format!("runs={}", site.state().join("runs").display());
+    let finished = site.finish(&["run", "plan.rhai", "-e", &runs]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+    assert!(
+        finished.told().contains("its directory was removed"),
+        "{}",
+        finished.told()
+    );
+}
+
+#[test]
+fn a_run_whose_files_were_removed_does_not_claim_to_be_as_before() {
+    let body = r#"
+write_file("app.conf", "new");
+run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{ back_out: "./act undo a" });
+"#;
+    let site = Site::new(&plan(body));
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    live.wait_for_kind("step-ended");
+    wait_for(&site.path("ready"));
+    assert!(live.kill().was_killed());
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    std::fs::remove_dir_all(site.state().join("runs")).expect("removed");
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(4), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"));
+    assert!(
+        finished.told().contains("what was there before is gone"),
+        "{}",
+        finished.told()
     );
 }

@@ -457,7 +457,7 @@ fn supervisor_killed(reference: &Site, seed: u64, controller: bool) -> &'static 
     }
     let left = processes::with_command(&site.path("").display().to_string());
     assert_eq!(left, [], "{}", told());
-    let supervisors = processes::supervisors(&site.state());
+    let supervisors = processes::supervisors(site.state());
     assert!(supervisors.is_empty(), "{supervisors:?} {}", told());
     let unknown = journal
         .iter()

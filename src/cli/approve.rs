@@ -20,7 +20,7 @@ use super::refuse::{refuse, say};
 /// Approves what a run waits for.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run's id, or the begin of it
+    /// The run's id, or enough of its beginning
     run: String,
     /// What is approved, as the run asks for it
     name: String,

@@ -12,7 +12,7 @@ use super::{history, prompt, run};
 /// Takes up a run where it was left, and backs it out.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run's id, or the begin of it
+    /// The run's id, or enough of its beginning
     run: String,
     /// Backs out without asking
     #[arg(short, long, env = "DEPLOYRUN_YES")]

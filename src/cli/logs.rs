@@ -24,7 +24,7 @@ use super::refuse::{refuse, say};
 /// Shows the output of a run's steps and back-outs.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run's id, or the begin of it
+    /// The run's id, or enough of its beginning
     run: String,
     /// Only this step: its number as reports show it (7, b7/1), or a part of its title
     step: Option<String>,

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::Error;
 use crate::journal::OwnerError;
 use crate::report::line::Tone;
+use crate::report::lines::whole_commands;
 use crate::report::{diagnostics, out};
 use crate::supervisor::unwritten::LookError;
 
@@ -41,6 +42,7 @@ pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
 
 /// An error of the command itself, on standard error.
 pub(super) fn say(context: &Context, problem: &str) {
+    let problem = &whole_commands(problem, &context.program);
     match context.format {
         Format::Human => {
             let mark = context.style.paint(Tone::Bad, "error:");

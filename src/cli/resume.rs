@@ -7,7 +7,7 @@ use super::{history, run};
 /// Takes up a run where it was left.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run's id, or the begin of it
+    /// The run's id, or enough of its beginning
     run: String,
     /// Waits so long for an environment that somebody else has
     #[arg(long, value_name = "DURATION", value_parser = run::time, env = "DEPLOYRUN_LOCK_WAIT")]

@@ -11,7 +11,7 @@ use super::refuse::refuse;
 /// Shows one run whole: what was said while it ran, and how it ended.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The run's id, or the begin of it
+    /// The run's id, or enough of its beginning
     run: String,
 }
 

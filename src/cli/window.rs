@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use serde_json::json;
 
 use crate::report::line::Tone;
-use crate::report::lines::coarse;
+use crate::report::lines::{coarse, show_instant};
 use crate::report::out;
 use crate::words::duration;
 use crate::words::window::{Opening, Window};
@@ -21,8 +21,9 @@ pub(super) struct Args {
     /// The window: 'Sat 22:00-02:00 Europe/Berlin'
     spec: String,
     /// How many openings
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
-    count: usize,
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5,
+        value_parser = clap::value_parser!(u16).range(1..))]
+    count: u16,
     /// From when on, instead of now: 2026-12-01T22:00Z, or a time in the window's zone
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
@@ -54,14 +55,27 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             }
         },
     };
-    let openings: Vec<Opening> = window.openings(from).take(args.count).collect();
+    let openings: Vec<Opening> = window.openings(from).take(args.count.into()).collect();
     match context.format {
         Format::Json => {
             for opening in &openings {
                 out::line(&json_line(opening, from, args.needed));
             }
         }
-        Format::Human => tell(context, &window, &openings, from, args.needed, &zone),
+        Format::Human => {
+            let when = match &args.from {
+                None => "now".to_owned(),
+                Some(_) => format!("at {}", show_instant(from.as_millisecond(), &zone)),
+            };
+            tell(
+                context,
+                &window,
+                &openings,
+                (from, &when),
+                args.needed,
+                &zone,
+            );
+        }
     }
     0
 }
@@ -106,7 +120,7 @@ fn tell(
     context: &Context,
     window: &Window,
     openings: &[Opening],
-    from: Timestamp,
+    (from, when): (Timestamp, &str),
     needed: Option<Duration>,
     zone: &TimeZone,
 ) {
@@ -117,13 +131,13 @@ fn tell(
     };
     let until = coarse(ms(first.left(from)));
     let state = if first.is_endless() && first.contains(from) {
-        style.paint(Tone::Good, "open now, without end")
+        style.paint(Tone::Good, &format!("open {when}, without end"))
     } else if first.contains(from) {
-        style.paint(Tone::Good, &format!("open now, for another {until}"))
+        style.paint(Tone::Good, &format!("open {when}, for another {until}"))
     } else {
         let wait = Duration::try_from(from.duration_until(first.start)).unwrap_or_default();
         let wait = coarse(ms(wait));
-        style.paint(Tone::Warn, &format!("closed now, opens in {wait}"))
+        style.paint(Tone::Warn, &format!("closed {when}, opens in {wait}"))
     };
     out::line(&state);
     for opening in openings {

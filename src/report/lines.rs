@@ -26,7 +26,7 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant};
+pub use phrases::{coarse, quoted, show_instant, whole_commands};
 pub use zone::Zone;
 
 use phrases::{plan_name, positive, show_ms, thrown, took};

@@ -11,6 +11,7 @@ use crate::words::call::{Command, Failure};
 use crate::words::place::Place;
 
 use super::closure::Closure;
+use super::error::Thrown;
 use super::functions::{Function, Kind, Param, bytes_of, mode_of, shown};
 use super::secret_text::SecretText;
 use super::value::to_json;
@@ -293,7 +294,11 @@ pub fn complaint(function: &Function, param: &Param, word: &str, wrong: &str) ->
 fn reveal(value: &Dynamic) -> String {
     match value.read_lock::<SecretText>() {
         Some(secret) => secret.reveal().to_owned(),
-        None => value.to_string(),
+        // What a plan has caught: `warn(error)`.
+        None => match value.read_lock::<Thrown>() {
+            Some(thrown) => thrown.0.message.clone(),
+            None => value.to_string(),
+        },
     }
 }
 

@@ -12,5 +12,6 @@ pub mod manual;
 pub mod modules;
 pub mod plan;
 pub mod run;
+pub mod secret_source;
 pub mod secret_text;
 pub mod value;

@@ -1,6 +1,7 @@
 //! What can be read of this machine.
 
 use std::io::Read as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::Path;
 
 /// Bytes that [`read_file`] reads at most.
@@ -9,11 +10,16 @@ const FILE_MAX: u64 = 1 << 20;
 /// The text of a file. Fails when it is not there, not a file, too large, or not UTF-8.
 pub fn read_file(path: &Path) -> Result<String, String> {
     let wrong = |problem: String| format!("{} can't be read: {problem}", path.display());
-    let file = std::fs::File::open(path).map_err(|e| wrong(io_words(&e)))?;
-    let facts = file.metadata().map_err(|e| wrong(io_words(&e)))?;
+    let facts = std::fs::metadata(path).map_err(|e| wrong(io_words(&e)))?;
     if facts.is_dir() {
         return Err(wrong("it is a directory".into()));
     }
+    let kind = facts.file_type();
+    if kind.is_fifo() || kind.is_socket() {
+        // To open it would wait for somebody at its other end.
+        return Err(wrong("it is a pipe or a socket".into()));
+    }
+    let file = std::fs::File::open(path).map_err(|e| wrong(io_words(&e)))?;
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)

@@ -13,32 +13,20 @@ use sha2::{Digest, Sha256};
 
 use crate::words::call::PutFile;
 
+use super::attributes;
 use super::facts::io_words;
-
-/// The name, in the directory of a step, of what was there before.
-const FORMER: &str = "former.json";
-/// The name of the former file's content.
-const FORMER_CONTENT: &str = "former";
-
-/// What was there before a file was put.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Former {
-    Nothing,
-    Link {
-        to: PathBuf,
-    },
-    File {
-        mode: u32,
-        uid: u32,
-        gid: u32,
-        mtime_ns: i128,
-    },
-}
+use super::former::{is_kept, keep, restore};
 
 /// SHA-256 of a file, in hex.
 pub fn sha256(path: &Path) -> Result<String, String> {
     let wrong = |e: &io::Error| format!("{} can't be read: {}", path.display(), io_words(e));
+    // What is no file may have no end, or block in the opening.
+    if !fs::metadata(path).map_err(|e| wrong(&e))?.is_file() {
+        return Err(format!(
+            "{} can't be read: it is not a file",
+            path.display()
+        ));
+    }
     let mut file = File::open(path).map_err(|e| wrong(&e))?;
     let mut digest = Sha256::new();
     copy(&mut file, &mut io::sink(), &mut digest).map_err(|e| wrong(&e))?;
@@ -59,7 +47,11 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn copy(from: &mut impl Read, to: &mut impl Write, digest: &mut Sha256) -> io::Result<()> {
+pub(super) fn copy(
+    from: &mut impl Read,
+    to: &mut impl Write,
+    digest: &mut Sha256,
+) -> io::Result<()> {
     let mut buffer = vec![0; 64 * 1024];
     loop {
         match from.read(&mut buffer) {
@@ -109,17 +101,18 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
             && sha256(path).is_ok_and(|digest| digest == file.sha256)
     });
     // A try before this one may have kept the former file: that one counts.
-    if !dir.join(FORMER).exists() {
+    if !is_kept(dir) {
         fs::create_dir_all(dir).map_err(|e| wrong("can't keep the former", &e))?;
         keep(path, facts.as_ref(), dir).map_err(|e| wrong("can't keep the former", &e))?;
     }
     if same {
         return Ok(false);
     }
+    let listed = (plain.is_some() && file.mode.is_none()).then_some(path);
     let beside = temporary(path, dir);
     let done = forget(&beside)
         .map_err(|e| wrong("can't put in place", &e))
-        .and_then(|()| write_beside(file, &beside, mode, owner))
+        .and_then(|()| write_beside(file, &beside, mode, owner, listed))
         .and_then(|()| fs::rename(&beside, path).map_err(|e| wrong("can't put in place", &e)))
         .and_then(|()| sync_dir(parent).map_err(|e| wrong("can't put in place", &e)));
     if done.is_err() {
@@ -135,11 +128,14 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     }
 }
 
+/// Writes the file under the name it has before it takes its place. `listed`: who has the access
+/// list it takes over.
 fn write_beside(
     file: &PutFile,
     beside: &Path,
     mode: u32,
     owner: Option<(u32, u32)>,
+    listed: Option<&Path>,
 ) -> Result<(), String> {
     let wrong = |e: &io::Error| format!("{} can't be written: {}", beside.display(), io_words(e));
     let mut out = File::create_new(beside).map_err(|e| wrong(&e))?;
@@ -168,12 +164,17 @@ fn write_beside(
     if let Some((uid, gid)) = owner {
         std::os::unix::fs::fchown(&out, Some(uid), Some(gid)).map_err(|e| wrong(&e))?;
     }
+    if let Some(former) = listed {
+        File::open(former)
+            .and_then(|former| attributes::carry_access_list(&former, &out))
+            .map_err(|e| wrong(&e))?;
+    }
     out.set_permissions(Permissions::from_mode(mode))
         .map_err(|e| wrong(&e))?;
     out.sync_all().map_err(|e| wrong(&e))
 }
 
-fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
+pub(super) fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(facts) => Ok(Some(facts)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -181,120 +182,26 @@ fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
-fn keep(path: &Path, facts: Option<&fs::Metadata>, dir: &Path) -> io::Result<()> {
-    let former = match facts {
-        None => Former::Nothing,
-        Some(f) if f.is_symlink() => Former::Link {
-            to: fs::read_link(path)?,
-        },
-        Some(f) => {
-            let mut from = File::open(path)?;
-            let mut to = File::create(dir.join(FORMER_CONTENT))?;
-            to.set_permissions(Permissions::from_mode(0o600))?;
-            io::copy(&mut from, &mut to)?;
-            to.sync_all()?;
-            let mtime_ns = i128::from(f.mtime()) * 1_000_000_000 + i128::from(f.mtime_nsec());
-            Former::File {
-                mode: f.mode() & 0o7777,
-                uid: f.uid(),
-                gid: f.gid(),
-                mtime_ns,
-            }
-        }
-    };
-    let json = serde_json::to_vec(&former).map_err(io::Error::other)?;
-    let beside = dir.join("former.json.new");
-    let mut file = File::create(&beside)?;
-    file.write_all(&json)?;
-    file.sync_all()?;
-    fs::rename(&beside, dir.join(FORMER))?;
-    sync_dir(dir)
-}
-
-fn sync_dir(dir: &Path) -> io::Result<()> {
+pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
 }
 
 /// Where a file is written before it takes its place. The name follows from the directory of the
 /// step's first try, so that whoever comes after one that was killed can remove it.
-fn temporary(path: &Path, dir: &Path) -> PathBuf {
+pub(super) fn temporary(path: &Path, dir: &Path) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let digest = sha256_of(dir.as_os_str().as_encoded_bytes());
     let mark = digest.get(..16).unwrap_or_default();
     path.with_file_name(format!(".{name}.deployrun-{mark}"))
 }
 
-/// Removes a file that may not be there.
-fn forget(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-        _ => Ok(()),
+/// Removes a file that may not be there. Whether it is there is looked at first: where nothing can
+/// be removed, a read-only file system or a path that cannot be, this fails for what is not there too.
+pub(super) fn forget(path: &Path) -> io::Result<()> {
+    match look(path) {
+        Ok(Some(_)) => fs::remove_file(path),
+        Ok(None) | Err(_) => Ok(()),
     }
-}
-
-/// Puts back what was at `path` before; `dirs` are those of the step's tries, oldest first.
-pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
-    let wrong = |e: &io::Error| format!("{} can't be put back: {}", path.display(), io_words(e));
-    for dir in dirs {
-        // What a try that was killed had begun to write.
-        forget(&temporary(path, dir)).map_err(|e| wrong(&e))?;
-    }
-    let Some(dir) = dirs.iter().find(|dir| dir.join(FORMER).exists()) else {
-        return Ok(format!("{} was not touched\n", path.display()));
-    };
-    let json = fs::read(dir.join(FORMER)).map_err(|e| wrong(&e))?;
-    let former: Former = serde_json::from_slice(&json)
-        .map_err(|e| format!("{} is damaged: {e}", dir.join(FORMER).display()))?;
-    match former {
-        Former::Nothing => match fs::remove_file(path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(wrong(&e)),
-            _ => {}
-        },
-        Former::Link { to } => {
-            let beside = temporary(path, dir);
-            std::os::unix::fs::symlink(to, &beside)
-                .and_then(|()| fs::rename(&beside, path))
-                .map_err(|e| wrong(&e))?;
-        }
-        Former::File {
-            mode,
-            uid,
-            gid,
-            mtime_ns,
-        } => {
-            let beside = temporary(path, dir);
-            restore_file(
-                &dir.join(FORMER_CONTENT),
-                &beside,
-                (mode, uid, gid),
-                mtime_ns,
-            )
-            .and_then(|()| fs::rename(&beside, path))
-            .map_err(|e| wrong(&e))?;
-        }
-    }
-    sync_dir(path.parent().unwrap_or(Path::new("/"))).map_err(|e| wrong(&e))?;
-    Ok(format!("{} is as before\n", path.display()))
-}
-
-fn restore_file(
-    content: &Path,
-    beside: &Path,
-    (mode, uid, gid): (u32, u32, u32),
-    mtime_ns: i128,
-) -> io::Result<()> {
-    let mut from = File::open(content)?;
-    let mut to = File::create_new(beside)?;
-    to.set_permissions(Permissions::from_mode(0o600))?;
-    io::copy(&mut from, &mut to)?;
-    let now = to.metadata()?;
-    if (now.uid(), now.gid()) != (uid, gid) {
-        std::os::unix::fs::fchown(&to, Some(uid), Some(gid))?;
-    }
-    to.set_permissions(Permissions::from_mode(mode))?;
-    let nanos = std::time::Duration::from_nanos(u64::try_from(mtime_ns).unwrap_or(0));
-    to.set_modified(std::time::UNIX_EPOCH + nanos)?;
-    to.sync_all()
 }
 
 /// User and group ids of `user` or `user:group`, by name or number.
@@ -391,8 +298,10 @@ fn read_task<T: serde::de::DeserializeOwned>() -> Result<T, String> {
 mod tests {
     use super::*;
 
-    /// What can be seen of a path: kind, content, mode, modification time.
-    fn seen(path: &Path) -> Option<(String, u32, i64, i64)> {
+    type Seen = (String, u32, i64, i64, attributes::Attributes);
+
+    /// What can be seen of a path: kind, content, mode, modification time, attributes.
+    fn seen(path: &Path) -> Option<Seen> {
         let facts = fs::symlink_metadata(path).ok()?;
         let content = if facts.is_symlink() {
             format!("-> {}", fs::read_link(path).expect("a link").display())
@@ -404,7 +313,11 @@ mod tests {
         } else {
             (facts.mtime(), facts.mtime_nsec())
         };
-        Some((content, facts.mode() & 0o7777, time.0, time.1))
+        let attributes = match facts.is_symlink() {
+            true => attributes::Attributes::new(),
+            false => attributes::of(&File::open(path).expect("open")).expect("attributes"),
+        };
+        Some((content, facts.mode() & 0o7777, time.0, time.1, attributes))
     }
 
     fn file(path: &Path, text: &str, mode: Option<u32>) -> PutFile {
@@ -421,7 +334,7 @@ mod tests {
     #[test]
     fn what_was_there_comes_back_exactly() {
         type Setup = fn(&Path);
-        let before: [(&str, Setup); 4] = [
+        let before: [(&str, Setup); 6] = [
             ("absent", |_| {}),
             ("other", |path| {
                 fs::write(path, "former\n").expect("written")
@@ -432,6 +345,17 @@ mod tests {
             }),
             ("link", |path| {
                 std::os::unix::fs::symlink("/nowhere", path).expect("linked")
+            }),
+            ("attribute", |path| {
+                fs::write(path, "former\n").expect("written");
+                let note = [("user.note".to_owned(), b"kept".to_vec())].into();
+                attributes::set(&File::open(path).expect("open"), &note).expect("set");
+            }),
+            ("before 1970", |path| {
+                fs::write(path, "former\n").expect("written");
+                let then = std::time::UNIX_EPOCH - std::time::Duration::from_millis(1500);
+                let file = File::options().append(true).open(path).expect("open");
+                file.set_modified(then).expect("set");
             }),
         ];
         for (name, setup) in before {
@@ -473,9 +397,14 @@ mod tests {
         assert_eq!(names(), ["keep"]);
         // One that was killed before it kept the former file has written nothing.
         fs::remove_dir_all(&keep).expect("removed");
+        fs::create_dir(&keep).expect("made");
         fs::write(temporary(&path, &keep), "ha").expect("written");
-        restore(&path, &[keep]).expect("nothing to do");
-        assert!(names().is_empty());
+        restore(&path, std::slice::from_ref(&keep)).expect("nothing to do");
+        assert_eq!(names(), ["keep"]);
+        // Without the directory of the step nobody knows what was there.
+        fs::remove_dir_all(&keep).expect("removed");
+        let gone = restore(&path, &[keep]).expect_err("nobody knows");
+        assert!(gone.contains("what was there before is gone"), "{gone}");
     }
 
     #[test]
@@ -488,6 +417,79 @@ mod tests {
         assert_eq!(seen(&path), was);
         assert_eq!(put(&file(&path, "same\n", Some(0o600)), &keep), Ok(true));
         assert_eq!(seen(&path).map(|s| s.1), Some(0o600));
+    }
+
+    #[test]
+    fn what_is_as_before_is_not_written_again() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::write(&path, "same\n").expect("written");
+        let inode = |path: &Path| fs::metadata(path).expect("there").ino();
+        let before = inode(&path);
+        assert_eq!(put(&file(&path, "same\n", None), &keep), Ok(false));
+        restore(&path, std::slice::from_ref(&keep)).expect("nothing to do");
+        assert_eq!(inode(&path), before);
+        // Its time alone is enough to make it another one.
+        let open = File::options().append(true).open(&path).expect("open");
+        open.set_modified(std::time::UNIX_EPOCH).expect("set");
+        restore(&path, &[keep]).expect("put back");
+        assert_ne!(inode(&path), before);
+    }
+
+    #[test]
+    fn a_back_out_that_fails_leaves_nothing_beside_the_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::write(&path, "former\n").expect("written");
+        put(&file(&path, "new\n", None), &keep).expect("put");
+        // What is there now can be replaced by no file.
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("made");
+        let error = restore(&path, &[keep]).expect_err("a directory is in the way");
+        assert!(error.contains("app.conf can't be put back"), "{error}");
+        let entries = fs::read_dir(dir.path()).expect("a directory");
+        let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["app.conf", "keep"]);
+    }
+
+    #[test]
+    fn the_access_list_of_the_former_file_goes_on() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::write(&path, "former\n").expect("written");
+        // user::rw-, user:1234:r--, group::---, mask::r--, other::---
+        let entries: [(u16, u16, u32); 5] = [
+            (0x01, 6, u32::MAX),
+            (0x02, 4, 1234),
+            (0x04, 0, u32::MAX),
+            (0x10, 4, u32::MAX),
+            (0x20, 0, u32::MAX),
+        ];
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        for (tag, bits, id) in entries {
+            list.extend(tag.to_le_bytes());
+            list.extend(bits.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let wanted = [("system.posix_acl_access".to_owned(), list)].into();
+        let open = File::open(&path).expect("open");
+        attributes::set(&open, &wanted).expect("this file system has access lists");
+        let was = seen(&path);
+        put(&file(&path, "new\n", None), &keep).expect("put");
+        let now = seen(&path).expect("there");
+        assert_eq!((now.0.as_str(), now.1, now.4), ("new\n", 0o640, wanted));
+        // Who says permission bits means them alone.
+        put(&file(&path, "newer\n", Some(0o600)), &keep).expect("put");
+        assert_eq!(seen(&path).expect("there").4, attributes::Attributes::new());
+        restore(&path, &[keep]).expect("put back");
+        assert_eq!(seen(&path), was);
+    }
+
+    #[test]
+    fn a_source_without_end_is_no_file() {
+        let error = sha256(Path::new("/dev/zero")).expect_err("refused");
+        assert_eq!(error, "/dev/zero can't be read: it is not a file");
     }
 
     #[test]
@@ -513,12 +515,21 @@ mod tests {
     fn what_cannot_be_done_says_why() {
         let dir = tempfile::tempdir().expect("a directory");
         let keep = dir.path().join("keep");
+        fs::create_dir(&keep).expect("made");
         let missing =
             put(&file(&dir.path().join("a/b"), "", None), &keep).expect_err("no directory");
         assert!(missing.contains("its directory is not there"), "{missing}");
         fs::create_dir(dir.path().join("d")).expect("made");
         let taken = put(&file(&dir.path().join("d"), "", None), &keep).expect_err("a directory");
         assert!(taken.contains("is not a file"), "{taken}");
+        // What could not act has nothing to undo, even where nothing can be removed.
+        let long = dir.path().join("n".repeat(300));
+        fs::write(dir.path().join("plain"), "").expect("written");
+        for path in [long, dir.path().join("plain/x")] {
+            put(&file(&path, "", None), &keep).expect_err("no such path can be");
+            let untouched = restore(&path, std::slice::from_ref(&keep)).expect("nothing to do");
+            assert!(untouched.contains("was not touched"), "{untouched}");
+        }
         let mut owned = file(&dir.path().join("f"), "", None);
         owned.owner = Some("nobody-of-that-name".into());
         let nobody = put(&owned, &keep).expect_err("no user");

@@ -151,6 +151,12 @@ impl StepDir {
         Standby::with_exe(&self.exe).start(&self.path, spec)
     }
 
+    /// Is its directory there? One that was started and has none was not void: somebody removed it.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.path.is_dir()
+    }
+
     /// Finds out how the step stands. `begun_in` is the [`boot_id`] under which its intent was
     /// journalled: files that were not synced may be gone after a power cut, and a step without
     /// files is then lost, not one that never began.

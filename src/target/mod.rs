@@ -1,9 +1,11 @@
 //! Places where steps act, and what can be read there. The only place that sees duct, and that
 //! touches disks, processes and networks on behalf of a plan.
 
+mod attributes;
 pub mod environment;
 pub mod facts;
 pub mod files;
+mod former;
 pub mod http;
 pub mod installed;
 pub mod local;

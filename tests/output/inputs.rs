@@ -48,10 +48,19 @@ fn a_back_out_of_another_process_has_the_secret_again() {
     assert!(scene.path("undone").exists(), "{}", back.out);
 }
 
+/// The secret is there when it is looked for, and gone when the plan asks for it again.
 #[test]
-fn a_back_out_whose_secret_cannot_be_had_again_does_not_act_without_it() {
-    let scene = Scene::new(&waiting("touch undone"));
-    killed(&scene, "TOKEN", SECRET);
+fn a_back_out_whose_secret_goes_away_does_not_act_without_it() {
+    let plan = waiting("touch undone").replace(
+        r#"secret("TOKEN")"#,
+        r#"secret("TOKEN", #{ command: "cat times/* && rm \"$(ls -d times/* | head -1)\"" })"#,
+    );
+    let scene = Scene::new(&plan);
+    std::fs::create_dir(scene.path("times")).expect("a directory");
+    for time in ["1", "2"] {
+        scene.write(&format!("times/{time}"), SECRET);
+    }
+    killed(&scene, "A", "b");
     let back = scene.run(&["back-out", "--yes", "2026"]).expect(4);
     assert!(!scene.path("undone").exists(), "{}", back.out);
     let why = "its command or its environment holds a secret that is not known";

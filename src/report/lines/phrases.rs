@@ -63,3 +63,10 @@ pub(super) fn thrown(answer: &Answer) -> Option<&str> {
         Answer::Value(_) | Answer::Stop => None,
     }
 }
+
+/// A text with commands in it, as they are to be typed where `deployrun` alone would not find the
+/// same journal.
+#[must_use]
+pub fn whole_commands(text: &str, program: &str) -> String {
+    text.replace("`deployrun ", &format!("`{program} "))
+}

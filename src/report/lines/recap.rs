@@ -8,7 +8,7 @@ use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{RunOutcome, StopCause};
 
 use super::steps::process_words;
-use super::{Lines, Start, positive, show_ms};
+use super::{Lines, Start, positive, show_ms, whole_commands};
 
 /// Columns of the names in the recap.
 const NAMES: usize = 11;
@@ -71,7 +71,7 @@ impl Lines {
     fn tell_cause(&mut self, end: &RunEnd) {
         let Some(cause) = end.cause else { return };
         let text = match cause {
-            StopCause::Refused => end.reason.clone(),
+            StopCause::Refused => whole_commands(&end.reason, &self.look.program),
             cause => format!("{}: {}", cause.words(), end.reason),
         };
         self.named(Tone::Plain, "why", &text);
@@ -221,7 +221,10 @@ impl Lines {
                                 journal, and must not be done twice";
                     self.named(Tone::Warn, "look", hint);
                 }
-                let hint = if end.still_changed.iter().any(|i| i.command.is_some()) {
+                let hint = if !self.no_return.is_empty() {
+                    "go forward, or put right by hand: the commands above were made for the time \
+                     before the point of no return"
+                } else if end.still_changed.iter().any(|i| i.command.is_some()) {
                     "put right by hand what is not undone, with the commands above"
                 } else {
                     "put right by hand what is not undone"

@@ -374,3 +374,25 @@ fn long_times_are_told_in_minutes() {
     assert_eq!(coarse(3 * 3_600_000 - 1), "2h59m");
     assert_eq!(quoted("it's"), r"'it'\''s'");
 }
+
+#[test]
+fn past_the_point_of_no_return_nobody_is_sent_back_blindly() {
+    let gone = event(json!({
+        "event": "disarmed", "ids": ["2"], "reason": "data is gone", "no_return": true,
+    }));
+    let end = event(json!({
+        "event": "run-ended",
+        "end": {
+            "outcome": "stuck", "cause": "failed-step", "reason": "no",
+            "still_changed": [{ "call": "2", "title": "act 2", "why": "before", "command": "undo" }],
+        },
+    }));
+    let text = after_begin(0, vec![step("2"), step_end("2", 0, ""), gone, end]);
+    assert!(
+        text.ends_with(
+            "  next       go forward, or put right by hand: the commands above were made for the \
+             time before the point of no return\n"
+        ),
+        "{text}"
+    );
+}

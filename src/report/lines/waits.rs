@@ -7,7 +7,9 @@ use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
 use crate::words::window::{Opening, Window};
 
-use super::{Activity, Began, Lines, Stop, coarse, positive, quoted, show_ms, took};
+use super::{
+    Activity, Began, Lines, Stop, coarse, positive, quoted, show_ms, took, whole_commands,
+};
 
 const LOCK: &str = "lock";
 const WINDOW: &str = "window";
@@ -352,6 +354,11 @@ impl Lines {
         place: Option<&Place>,
         detail: &str,
     ) {
+        let reason = &match cause {
+            // The journal does not know where it is; who reads it must be told.
+            StopCause::Refused => whole_commands(reason, &self.look.program),
+            _ => reason.to_owned(),
+        };
         let step = self.failed_step(cause, reason);
         let tail = step.as_ref().and_then(|id| self.steps.get(id));
         // The output stands just above, unless it was not shown at all.

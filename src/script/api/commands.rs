@@ -56,7 +56,11 @@ const RUN: &[Param] = &[
         "Working directory; the plan's own without it.",
     ),
     param("stdin", Kind::Text, "What it reads on standard input."),
-    param("user", Kind::Text, "The user it runs as."),
+    param(
+        "user",
+        Kind::Text,
+        "The user it runs as; HOME, USER, LOGNAME and SHELL are theirs.",
+    ),
     param(
         "codes",
         Kind::Codes,

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
+use crate::script::secret_source::SecretSource;
 use crate::script::secret_text::SecretText;
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
 use crate::target::{facts, http, probe};
 use crate::words::call::Failure;
-use crate::words::probe::{ProbeExit, ProbeSpec};
 
 const HTTP: &[Param] = &[
     param(
@@ -219,32 +219,14 @@ fn secret(args: &Args) -> Result<Dynamic, Halt> {
 
 fn fetch(args: &Args, cancel: &probe::Cancel) -> Result<String, Failure> {
     let name = args.need("name");
-    let wrong = |problem: String| Failure::new(format!("the secret `{name}`: {problem}"));
-    let text = if args.has("file") {
-        facts::read_file(&args.path("file")).map_err(wrong)?
+    let source = if let Some(file) = args.text("file") {
+        SecretSource::File(file.into())
     } else if let Some(command) = args.command("command") {
-        let spec = ProbeSpec {
-            argv: command.argv(),
-            env: args.fiber.shared().env.clone(),
-            cwd: args.root.to_owned(),
-            stdin: None,
-            timeout_ms: 30_000,
-            max_output: 64 << 10,
-        };
-        let end = probe::run(&spec, cancel);
-        match end.how {
-            ProbeExit::Exited { code: 0 } => end.stdout,
-            _ => return Err(wrong("the command that prints it failed".into())),
-        }
+        SecretSource::Command(command)
     } else {
-        let variable = args.text("env").unwrap_or_else(|| name.clone());
-        std::env::var(&variable)
-            .map_err(|_| wrong(format!("the environment variable {variable} is not set")))?
+        SecretSource::Env(args.text("env").unwrap_or_else(|| name.clone()))
     };
-    let text = text.trim_end_matches(['\r', '\n']).to_owned();
-    if text.is_empty() {
-        Err(wrong("it is empty".into()))
-    } else {
-        Ok(text)
-    }
+    source
+        .fetch((args.root, &args.fiber.shared().env), cancel)
+        .map_err(|problem| Failure::new(format!("the secret `{name}`: {problem}")))
 }

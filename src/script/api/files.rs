@@ -55,7 +55,10 @@ pub(super) fn functions() -> Vec<Function> {
             closure: None,
             when: When::Release,
             doc: "Puts a file in place atomically, verifies its digest, and keeps the former one, \
-                  which its own back-out puts back. Returns whether anything changed.",
+                  which its own back-out puts back with its mode, owner, time and extended \
+                  attributes. A symbolic link is replaced, not followed; of a file with several \
+                  names (hard links) the others keep what was there. Returns whether anything \
+                  changed.",
             handler: Handler::Api(upload),
         },
         Function {

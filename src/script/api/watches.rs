@@ -77,8 +77,9 @@ pub(super) fn functions() -> Vec<Function> {
             options: VERIFY,
             closure: Some(param("closure", Kind::Closure, "Is it so? It only reads.")),
             when: When::Release,
-            doc: "A success criterion: the closure must turn true in time, else the call throws. A \
-                  run with a failed `verify` is not released, even if the plan catches the error; only a \
+            doc: "A success criterion: the closure must turn true in time, else the call throws. \
+                  A look that has begun is waited for, as long as what it calls may take. A run with \
+                  a failed `verify` is not released, even if the plan catches the error; only a \
                   group that is tried again begins without it.",
             handler: Handler::Api(verify),
         },

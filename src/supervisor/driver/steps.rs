@@ -9,6 +9,7 @@ use tokio::io::unix::AsyncFd;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::supervisor::fiber::Message;
+use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
 use crate::target::local::{Ending, Found, Lost, Running, StepDir};
 use crate::target::tries;
@@ -265,6 +266,9 @@ impl<S: Scripts> Driver<S> {
 
     fn spec(&self, key: &Try, step: &Step, limit_ms: u64) -> StepSpec {
         let mut env = self.env(key);
+        if let Some(user) = &step.user {
+            environment::become_user(&mut env, user);
+        }
         env.extend(step.env.clone());
         let (argv, stdin) = match &step.deed {
             Deed::Command(command) => (command.argv(), step.stdin.clone()),
@@ -320,6 +324,9 @@ impl<S: Scripts> Driver<S> {
         }
         let step = self.step_undone(key);
         if let Some(step) = &step {
+            if let Some(user) = &step.user {
+                environment::become_user(&mut env, user);
+            }
             env.extend(step.env.clone());
         }
         let cwd = step.as_ref().and_then(|s| s.cwd.clone());
@@ -412,6 +419,12 @@ async fn over(fd: &AsyncFd<Arc<Running>>) -> std::io::Result<()> {
 }
 
 fn ended(dir: &StepDir, begun_in: &str, running: &Running) -> Ended {
+    if !dir.is_there() {
+        let mut end = blank_end();
+        end.end = End::Unseen;
+        end.tail = "its directory was removed from the state directory while it ran".into();
+        return Ended::Seen(Box::new(end));
+    }
     match (dir.find(begun_in), running.refusal()) {
         (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
         (found, _) => told(found),
@@ -426,7 +439,9 @@ fn told(found: Result<Found, crate::target::local::FindError>) -> Ended {
             let mut end = blank_end();
             end.end = End::Unseen;
             end.tail = match why {
-                Lost::Reboot => "the machine was started anew".into(),
+                Lost::Reboot => {
+                    "its files are gone: the machine was started anew, or they were removed".into()
+                }
                 Lost::SupervisorDied => "its supervisor was killed".into(),
             };
             end.survivors = survivors;

@@ -249,7 +249,8 @@ fn publish_end(dir: &Path, mut over: watch::Over, spec: &StepSpec) -> i32 {
         shorten(&mut over.end);
     }
     let until = Instant::now() + NO_SPACE;
-    while !published && Instant::now() < until {
+    // Where the directory itself is gone, waiting helps nobody.
+    while !published && dir.is_dir() && Instant::now() < until {
         published = publish::publish_end(dir, &over.end).is_ok();
         if !published {
             std::thread::sleep(SILENCE);
