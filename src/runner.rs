@@ -352,8 +352,6 @@ impl Runner {
         let journal = Journal::open(&self.state_dir)?;
         let run = journal.find(run)?;
         let holder = Holder::this_process(facts::user());
-        // Whose files somebody removed has steps that were started all the same.
-        let removed = !self.state_dir.join("runs").join(&run).is_dir();
         let owner = OwnerLock::take(&self.state_dir, &run, &holder)?;
         let unreadable = |problem: String| Error::Unreadable {
             run: run.clone(),
@@ -400,10 +398,7 @@ impl Runner {
             command: command.to_owned(),
             boot_id: holder.boot_id.clone(),
         };
-        let mut begun_in = begun_in(&events);
-        if removed {
-            begun_in.values_mut().for_each(String::clear);
-        }
+        let begun_in = begun_in(&events);
         let run_dir = self.state_dir.join("runs").join(&run);
         let tries =
             unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {

@@ -3,7 +3,7 @@
 
 mod support;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -534,6 +534,48 @@ run("./act do a; rm -rf \"$RUNS/$DEPLOYRUN_RUN\"/step-*", #{ env: #{ RUNS: args.
         "{}",
         finished.told()
     );
+}
+
+#[test]
+fn a_step_whose_directory_is_removed_while_nobody_looks_is_not_run_again() {
+    let (site, _) = killed_in_flight(WAITS);
+    site.write("go", "");
+    until("the end of the step", || !in_flight(&site));
+    let directories = |dir: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(dir).expect("a directory").flatten();
+        entries
+            .map(|e| e.path())
+            .filter(|path| path.is_dir())
+            .collect()
+    };
+    for run in directories(&site.state().join("runs")) {
+        for step in directories(&run) {
+            std::fs::remove_dir_all(step).expect("removed");
+        }
+    }
+    let finished = site.finish(&["resume", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(site.effects(), effects::lines("do a\ndo b\nundo b\nundo a"));
+}
+
+#[test]
+fn a_journal_that_is_removed_is_a_journal_that_failed() {
+    for name in ["journal.db", "journal.db-wal"] {
+        let body = r#"
+run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{ back_out: "./act undo a", grace: "1s" });
+run("./act do b", #{ back_out: "./act undo b" });
+"#;
+        let site = Site::new(&plan(body));
+        let live = Live::start(site.command(&["run", "plan.rhai"]));
+        wait_for(&site.path("ready"));
+        std::fs::remove_file(site.state().join(name)).expect("removed");
+        site.write("go", "");
+        let finished = live.finish();
+        assert_eq!(finished.code, Some(4), "{name}: {}", finished.told());
+        assert_eq!(site.effects(), effects::lines("do a\nundo a"), "{name}");
+        let why = format!("{name} was removed while it was in use");
+        assert!(finished.told().contains(&why), "{}", finished.told());
+    }
 }
 
 #[test]

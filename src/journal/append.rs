@@ -19,8 +19,16 @@ use super::{Journal, connect};
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) detail: String,
+    kind: FailureKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum FailureKind {
     /// The disk was full, and that was all: rolling back leaves everything as it was.
-    full: bool,
+    Full,
+    /// A file of the journal is not the one any more that was opened.
+    Removed,
+    Other,
 }
 
 /// Why a transaction was not brought to its commit.
@@ -165,7 +173,12 @@ impl Journal {
     pub fn recover_after_failure(&mut self) -> Result<(), JournalError> {
         match &self.failure {
             None => Ok(()),
-            Some(failure) if failure.full => self.probe(),
+            Some(failure) if failure.kind == FailureKind::Full => self.probe(),
+            // What was durable is in a file that nobody finds: nothing can be joined to it.
+            Some(failure) if failure.kind == FailureKind::Removed => Err(JournalError::Halted {
+                path: self.path.clone(),
+                detail: failure.detail.clone(),
+            }),
             Some(_) => {
                 // Dropped before the next is opened: with its last connection SQLite forgets what
                 // it knew of the log and reads it anew.
@@ -250,6 +263,9 @@ impl Journal {
         &mut self,
         body: impl FnOnce(&Connection, &Path) -> Result<T, Stop>,
     ) -> Result<T, AppendError> {
+        if self.failure.is_none() && self.connection.is_some() {
+            self.look_at_files()?;
+        }
         let (None, Some(connection)) = (&self.failure, &self.connection) else {
             let detail = self
                 .failure
@@ -300,6 +316,21 @@ impl Journal {
         }
     }
 
+    /// Closes the journal if somebody has removed it: commits would go on into a file without a name.
+    fn look_at_files(&mut self) -> Result<(), AppendError> {
+        let Err(detail) = self.files.are_still_there(&self.path) else {
+            return Ok(());
+        };
+        self.failure = Some(Failure {
+            detail: detail.clone(),
+            kind: FailureKind::Removed,
+        });
+        Err(AppendError::Other {
+            path: self.path.clone(),
+            detail,
+        })
+    }
+
     /// Classifies a failure of SQLite, and closes the journal unless it was only busy.
     fn fail(&mut self, error: &rusqlite::Error, committing: bool) -> AppendError {
         let path = self.path.clone();
@@ -324,8 +355,12 @@ impl Journal {
     }
 
     fn halt(&mut self, detail: String, full: bool) {
-        let full = self.roll_back() && full;
-        self.failure = Some(Failure { detail, full });
+        let kind = if self.roll_back() && full {
+            FailureKind::Full
+        } else {
+            FailureKind::Other
+        };
+        self.failure = Some(Failure { detail, kind });
     }
 
     /// Whether no transaction is left open.

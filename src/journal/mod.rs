@@ -19,6 +19,7 @@ mod connection;
 mod error;
 #[cfg(feature = "faults")]
 mod faults;
+mod files;
 mod holder;
 mod ids;
 mod lock;
@@ -50,6 +51,7 @@ pub use reserve::{MIN_FREE_BYTES, RESERVE_BYTES, Reserve, free_space};
 pub use storage::Storage;
 
 use append::Failure;
+use files::Files;
 use read::View;
 use schema::{MIGRATIONS, Standing};
 
@@ -96,6 +98,7 @@ pub struct Journal {
     /// The numbers of the runs that were written to.
     numbers: HashMap<String, i64>,
     failure: Option<Failure>,
+    files: Files,
 }
 
 impl Journal {
@@ -135,6 +138,7 @@ impl Journal {
             reserve,
             numbers: HashMap::new(),
             failure: None,
+            files: Files::default(),
         };
         if journal.is_suspect() {
             journal.settle()?;

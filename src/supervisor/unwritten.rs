@@ -79,6 +79,10 @@ pub fn look<'e>(
 
 /// How the try ended; `None` if it never began to act.
 fn tell(dir: &StepDir, key: &Try, boot: &str) -> Result<Option<Unwritten>, LookError> {
+    if dir.remove_empty() {
+        // It was to be journalled as started, and was not.
+        return Ok(None);
+    }
     let directory = key.directory();
     let found = dir.find(boot).map_err(|error| LookError::Unclear {
         directory: directory.clone(),
@@ -104,6 +108,7 @@ fn tell(dir: &StepDir, key: &Try, boot: &str) -> Result<Option<Unwritten>, LookE
             let why = match why {
                 Lost::Reboot => "the machine was started anew",
                 Lost::SupervisorDied => "its supervisor was killed",
+                Lost::Removed => "its directory was removed",
             };
             let how = with_survivors(format!("has an unknown end: {why}"), &survivors);
             Some(told(Outcome::Unknown, how, String::new()))

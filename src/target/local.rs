@@ -101,6 +101,8 @@ pub enum Lost {
     Reboot,
     /// It was killed or had a defect.
     SupervisorDied,
+    /// Nobody knows: somebody removed the directory of the step.
+    Removed,
 }
 
 /// How fast to end a step.
@@ -151,17 +153,31 @@ impl StepDir {
         Standby::with_exe(&self.exe).start(&self.path, spec)
     }
 
-    /// Is its directory there? One that was started and has none was not void: somebody removed it.
+    /// Makes the directory. To be called before the intent of the step is journalled: a step that
+    /// is in the journal and has no directory later did not fail to begin, but lost its files.
+    ///
+    /// # Errors
+    /// When the system refuses; nothing can be started in it then.
+    pub fn make(&self) -> io::Result<()> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.path)
+    }
+
+    /// Removes the directory if there is nothing in it. The step was not begun then, and cannot be
+    /// any more. False if there is something.
     #[must_use]
-    pub fn is_there(&self) -> bool {
-        self.path.is_dir()
+    pub fn remove_empty(&self) -> bool {
+        std::fs::remove_dir(&self.path).is_ok()
     }
 
     /// Finds out how the step stands. `begun_in` is the [`boot_id`] under which its intent was
     /// journalled: files that were not synced may be gone after a power cut, and a step without
     /// files is then lost, not one that never began.
     ///
-    /// A step that never began is made impossible, so that a late supervisor cannot run it. What a
+    /// The directory must have been [made](StepDir::make) before. A step that never began is made
+    /// impossible, so that a late supervisor cannot run it. What a
     /// lost step has left running is ended, with the step's grace; this call then takes as long.
     /// Found are: processes with the step's mark in their environment, their descendants, and the
     /// sessions and process groups of these. A daemon that has both cut its ancestry and cleared its
@@ -199,14 +215,12 @@ impl StepDir {
         }
         let now = boot_id()?;
         if !self.path.is_dir() {
-            // Nobody can make it impossible without making the directory.
-            if begun_in != now {
-                return Ok(Some(lost(Lost::Reboot)));
-            }
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&self.path)?;
+            // It is made before the intent is journalled.
+            return Ok(Some(lost(if begun_in == now {
+                Lost::Removed
+            } else {
+                Lost::Reboot
+            })));
         }
         let lock = publish::lock_file(&self.path)?;
         match lock.try_lock() {

@@ -436,6 +436,7 @@ fn two_supervisors_run_a_step_once() {
 #[test]
 fn a_step_that_never_began_never_will() {
     let scene = Scene::new();
+    scene.dir.make().expect("a directory");
     assert!(matches!(scene.find(), Found::NeverStarted));
     let late = scene.start(&scene.sh("echo ran > ran"));
     late.wait().expect("a wait");
@@ -505,6 +506,22 @@ fn an_early_stop_is_a_stop() {
         assert_eq!(end.cut_off, Some(CutOff::Stopped), "{end:?}");
         assert_eq!(scene.alive(), [0; 0]);
     }
+}
+
+#[test]
+fn a_step_without_its_directory_is_lost() {
+    let scene = Scene::new();
+    scene.run(&scene.sh("true"));
+    std::fs::remove_dir_all(scene.dir.path()).expect("removed");
+    let found = scene.find();
+    let removed = matches!(
+        found,
+        Found::Lost {
+            why: Lost::Removed,
+            ..
+        }
+    );
+    assert!(removed, "{found:?}");
 }
 
 #[test]

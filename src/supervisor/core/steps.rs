@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::words::call::{Answer, Call, CallId, Failure, FailureKind, Step};
+use crate::words::call::{Answer, Call, CallId, Deed, Failure, FailureKind, Step};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
@@ -400,7 +400,13 @@ fn answer_to_script(step: &Step, end: &StepEnd, outcome: Outcome, limit_by: Limi
     }
     Answer::Throw(Failure {
         kind: FailureKind::Step,
-        message: format!("`{}` {}", step.title, end_words(end, limit_by, &step.codes)),
+        message: match (&step.deed, end.tail.lines().last(), outcome) {
+            // What puts a file says itself what went wrong, and its exit status says nothing.
+            (Deed::PutFile(_), Some(why), Outcome::Failed) => {
+                format!("`{}` failed: {why}", step.title)
+            }
+            _ => format!("`{}` {}", step.title, end_words(end, limit_by, &step.codes)),
+        },
         outcome: Some(outcome),
         code: match end.end {
             End::Exited { code } => Some(code),

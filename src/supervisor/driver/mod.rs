@@ -339,6 +339,7 @@ impl<S: Scripts> Driver<S> {
             match action {
                 Action::Record(event) => events.push(event),
                 effect => {
+                    self.make_dir_for(&effect);
                     if !self.write(&mut events) {
                         return self.on_journal_failure(std::iter::once(effect).chain(actions));
                     }

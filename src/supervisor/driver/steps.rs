@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::supervisor::core::{Ended, Input, Try};
+use crate::supervisor::core::{Action, Ended, Input, Try};
 use crate::supervisor::fiber::Message;
 use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
@@ -55,6 +55,23 @@ impl<S: Scripts> Driver<S> {
         };
         let spec = self.spec(&key, &step, limit_ms.saturating_add(slack_ms));
         self.start(key, &spec);
+    }
+
+    /// Makes the directory of a step or back-out that is about to be journalled as started. If that
+    /// cannot be, it cannot be started either.
+    pub(super) fn make_dir_for(&self, action: &Action) {
+        let key = match action {
+            Action::StartStep { key, .. } => key,
+            Action::BackOut { key, .. } if !self.is_undone_by_closure(key) => key,
+            _ => return,
+        };
+        let _ = StepDir::new(self.book.dir().join(key.directory())).make();
+    }
+
+    fn is_undone_by_closure(&self, key: &Try) -> bool {
+        let armed = self.core.armed();
+        let its = armed.iter().find(|armed| armed.id == key.id);
+        its.is_none_or(|armed| armed.back_out.undo == Undo::Closure)
     }
 
     fn start(&mut self, key: Try, spec: &StepSpec) {
@@ -419,12 +436,6 @@ async fn over(fd: &AsyncFd<Arc<Running>>) -> std::io::Result<()> {
 }
 
 fn ended(dir: &StepDir, begun_in: &str, running: &Running) -> Ended {
-    if !dir.is_there() {
-        let mut end = blank_end();
-        end.end = End::Unseen;
-        end.tail = "its directory was removed from the state directory while it ran".into();
-        return Ended::Seen(Box::new(end));
-    }
     match (dir.find(begun_in), running.refusal()) {
         (Ok(Found::NeverStarted), Some(why)) => Ended::Void(why.to_owned()),
         (found, _) => told(found),
@@ -439,9 +450,8 @@ fn told(found: Result<Found, crate::target::local::FindError>) -> Ended {
             let mut end = blank_end();
             end.end = End::Unseen;
             end.tail = match why {
-                Lost::Reboot => {
-                    "its files are gone: the machine was started anew, or they were removed".into()
-                }
+                Lost::Reboot => "the machine was started anew".into(),
+                Lost::Removed => "its directory was removed from the state directory".into(),
                 Lost::SupervisorDied => "its supervisor was killed".into(),
             };
             end.survivors = survivors;

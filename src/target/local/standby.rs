@@ -3,18 +3,16 @@
 //! Starting one costs as much as all the rest of a short step, so a supervisor whose step has left
 //! nothing behind is kept for the next one, and the first is started before it is needed.
 
-use std::fs::DirBuilder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{SigSet, SigmaskHow};
 use rustix::process::{Pid, PidfdFlags};
 
-use super::StartError;
 use super::running::Running;
+use super::{StartError, StepDir};
 use crate::target::step_supervisor::orders::{self, Order};
 use crate::target::step_supervisor::{MARK, SUPERVISE, memory_file};
 use crate::words::step::StepSpec;
@@ -77,10 +75,8 @@ impl Standby {
         if spec.argv.is_empty() {
             return Err(StartError::NoProgram);
         }
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
+        StepDir::new(dir)
+            .make()
             .map_err(|error| StartError::Directory {
                 dir: dir.to_owned(),
                 error,

@@ -18,6 +18,11 @@ const CAPTURE_HEAD: usize = 64 * 1024;
 const CAPTURE_TAIL: usize = 192 * 1024;
 const TAIL_BYTES: usize = 64 * 1024;
 const TAIL_LINES: usize = 200;
+/// So much of the disk is left to the journal, in bytes: a step that prints and prints must not be the
+/// end of its release.
+const LEFT_FREE: u64 = 4 << 20;
+/// The free space is looked at again after so many bytes.
+const LOOK_EVERY: usize = 256 << 10;
 /// After a failed write (disk full) the spool is left alone for this time.
 const PAUSE: Duration = Duration::from_millis(100);
 /// More segments than this are only there when a disk is full again and again.
@@ -47,7 +52,7 @@ pub(crate) struct SpoolState {
 /// All output in order of arrival, bounded: `out` holds the first half of the limit, and files
 /// `out.OFFSET` of a quarter each hold the end; older ones are removed. Plain files, so that it
 /// works on any file system, and a reader who knows an offset finds it whatever was removed.
-/// A write that fails (disk full) loses those bytes and nothing else.
+/// A write that fails (disk full, or nearly) loses those bytes and nothing else.
 pub(crate) struct Spool {
     dir: PathBuf,
     state: SpoolState,
@@ -55,6 +60,8 @@ pub(crate) struct Spool {
     file: Option<File>,
     /// Set after a failed write: the current file must not be continued, for its offsets would lie.
     broken: Option<Instant>,
+    /// Bytes that may be written before the free space is looked at again.
+    allowed: usize,
 }
 
 impl Spool {
@@ -70,6 +77,7 @@ impl Spool {
             state,
             file: None,
             broken: None,
+            allowed: 0,
         }
     }
 
@@ -80,6 +88,7 @@ impl Spool {
             state,
             file: None,
             broken: None,
+            allowed: 0,
         };
         let state = &spool.state;
         let last = state
@@ -171,6 +180,13 @@ impl Spool {
                 .ok();
         }
         let Some(file) = &mut self.file else { return 0 };
+        if self.allowed < bytes.len() {
+            if rustix::fs::fstatvfs(&*file).is_ok_and(|s| s.f_bavail * s.f_frsize < LEFT_FREE) {
+                return 0;
+            }
+            self.allowed = LOOK_EVERY.max(bytes.len());
+        }
+        self.allowed -= bytes.len();
         let mut written = 0;
         while written < bytes.len() {
             match file.write(&bytes[written..]) {
