@@ -12,6 +12,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use crate::supervisor::core::{Input, ScriptEnd};
 use crate::supervisor::driver::Scripts;
 use crate::supervisor::fiber::{Fiber, Message, Shared};
+use crate::supervisor::spending::Spent;
 use crate::target::probe::Cancel;
 use crate::words::call::CallId;
 use crate::words::event::Verdict;
@@ -132,6 +133,7 @@ impl Scripts for PlanScripts {
             let result = guarded(|| closure.call(&engine, Some(outcome)));
             let error = match result {
                 _ if fiber.is_stopped() => Some("its time was over".to_owned()),
+                _ if fiber.spent().is_some() => fiber.spent().map(Spent::text),
                 Ok(_) => None,
                 Err(error) => Some(one_line(&error)),
             };
@@ -176,6 +178,10 @@ impl Scripts for PlanScripts {
                 let since = Instant::now();
                 fiber.begin_anew();
                 let verdict = verdict(guarded(|| closure.call(&engine, None)));
+                let verdict = match fiber.spent() {
+                    Some(spent) => Verdict::Error(spent.text()),
+                    None => verdict,
+                };
                 if fiber.is_stopped() {
                     return;
                 }
@@ -248,6 +254,6 @@ fn run_plan(
         };
     };
     let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
-    let (stopped, exhausted) = (fiber.is_stopped(), fiber.is_exhausted());
-    script_end(result, stopped, exhausted, plan, &surroundings.functions)
+    let (stopped, spent) = (fiber.is_stopped(), fiber.spent());
+    script_end(result, stopped, spent, plan, &surroundings.functions)
 }

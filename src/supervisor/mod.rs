@@ -5,3 +5,4 @@ pub mod core;
 pub mod driver;
 pub mod fiber;
 pub mod recorded;
+pub mod spending;

@@ -9,11 +9,15 @@ const FILE_MAX: u64 = 1 << 20;
 /// The text of a file. Fails when it is not there, not a file, too large, or not UTF-8.
 pub fn read_file(path: &Path) -> Result<String, String> {
     let wrong = |problem: String| format!("{} can't be read: {problem}", path.display());
-    let file = std::fs::File::open(path).map_err(|e| wrong(io_words(&e)))?;
-    let facts = file.metadata().map_err(|e| wrong(io_words(&e)))?;
+    let facts = std::fs::metadata(path).map_err(|e| wrong(io_words(&e)))?;
     if facts.is_dir() {
         return Err(wrong("it is a directory".into()));
     }
+    // A pipe would be waited for.
+    if !facts.is_file() {
+        return Err(wrong("it is not a regular file".into()));
+    }
+    let file = std::fs::File::open(path).map_err(|e| wrong(io_words(&e)))?;
     let mut bytes = Vec::new();
     file.take(FILE_MAX + 1)
         .read_to_end(&mut bytes)

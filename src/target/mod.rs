@@ -7,5 +7,6 @@ pub mod files;
 pub mod http;
 pub mod installed;
 pub mod local;
+pub mod memory;
 pub mod probe;
 pub mod step_supervisor;
