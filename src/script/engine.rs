@@ -3,7 +3,6 @@
 //! A script cannot swallow a stop: the host sets a flag that every operation of the engine tests,
 //! and every host function too. What Rhai offers beyond a pure language is closed or replaced here.
 
-use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use rhai::packages::{Package, StandardPackage};
@@ -326,34 +325,49 @@ fn close(engine: &mut Engine) {
     engine.register_fn("dedup", dedup);
 }
 
-/// Sorts with a closure, and passes on its errors; Rhai's own swallows them.
+/// Sorts with a closure, and passes on its errors; Rhai's own swallows them, and panics when the
+/// closure knows no order.
 fn sort(
     context: NativeCallContext,
     array: &mut Array,
     compare: FnPtr,
 ) -> Result<(), Box<EvalAltResult>> {
-    let mut error = None;
-    array.sort_by(|a, b| {
-        if error.is_some() {
-            return Ordering::Equal;
+    let mut is_after = |a: &Dynamic, b: &Dynamic| -> Result<bool, Box<EvalAltResult>> {
+        let value = compare.call_within_context::<Dynamic>(&context, (a.clone(), b.clone()))?;
+        match (value.as_int(), value.as_bool()) {
+            (Ok(n), _) => Ok(n > 0),
+            (_, Ok(is_before)) => Ok(!is_before),
+            _ => Err("a closure that sorts must return a number or true/false".into()),
         }
-        match compare.call_within_context::<Dynamic>(&context, (a.clone(), b.clone())) {
-            Ok(value) => match (value.as_int(), value.as_bool()) {
-                (Ok(n), _) => n.cmp(&0),
-                (_, Ok(true)) => Ordering::Less,
-                (_, Ok(false)) => Ordering::Greater,
-                _ => {
-                    error = Some("a closure that sorts must return a number or true/false".into());
-                    Ordering::Equal
-                }
-            },
-            Err(e) => {
-                error = Some(e);
-                Ordering::Equal
-            }
-        }
-    });
-    error.map_or(Ok(()), Err)
+    };
+    *array = merge_sorted(array.clone(), &mut is_after)?;
+    Ok(())
+}
+
+/// Sorts, whatever `is_after` says; items of which none is after the other keep their order.
+fn merge_sorted<E>(
+    mut items: Vec<Dynamic>,
+    is_after: &mut impl FnMut(&Dynamic, &Dynamic) -> Result<bool, E>,
+) -> Result<Vec<Dynamic>, E> {
+    if items.len() < 2 {
+        return Ok(items);
+    }
+    let second = items.split_off(items.len() / 2);
+    let first = merge_sorted(items, is_after)?;
+    let second = merge_sorted(second, is_after)?;
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter().peekable(), second.into_iter().peekable());
+    while let (Some(a), Some(b)) = (first.peek(), second.peek()) {
+        let next = if is_after(a, b)? {
+            second.next()
+        } else {
+            first.next()
+        };
+        merged.extend(next);
+    }
+    merged.extend(first);
+    merged.extend(second);
+    Ok(merged)
 }
 
 /// Removes repeated items by a closure, and passes on its errors.
