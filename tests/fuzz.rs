@@ -160,10 +160,10 @@ fn fuzz(name: &str, mutations: u64, target: fn(&[u8])) {
 
 #[test]
 fn plans() {
-    fuzz("plan", 600, target::plan);
+    fuzz("plan", 5_000, target::plan);
 }
 
 #[test]
 fn windows() {
-    fuzz("window", 10_000, target::window);
+    fuzz("window", 3_000, target::window);
 }
