@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::report::{diagnostics, out};
 use crate::words::diagnostic::Level;
 use crate::words::event::json_text;
+use crate::words::hidden::visible;
 use crate::{Plan, Runner};
 
 use super::context::{Context, Format};
@@ -37,10 +38,11 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
                 }
             }
             let count = diagnostics::count(&found);
+            let name = visible(&args.plan.display().to_string());
             if found.is_empty() {
-                out::line(&format!("{}: {count}", args.plan.display()));
+                out::line(&format!("{name}: {count}"));
             } else {
-                out::line(&format!("{count} in {}", args.plan.display()));
+                out::line(&format!("{count} in {name}"));
             }
         }
     }

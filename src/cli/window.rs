@@ -21,9 +21,8 @@ pub(super) struct Args {
     /// The window: 'Sat 22:00-02:00 Europe/Berlin'
     spec: String,
     /// How many openings
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5,
-        value_parser = clap::value_parser!(u16).range(1..))]
-    count: u16,
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    count: usize,
     /// From when on, instead of now: 2026-12-01T22:00Z, or a time in the window's zone
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
@@ -34,6 +33,13 @@ pub(super) struct Args {
 
 fn needed(text: &str) -> Result<Duration, String> {
     duration::parse(text).map_err(|e| e.to_string())
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(n) if n > 0 => Ok(n),
+        _ => Err("write a whole number, 1 or more".into()),
+    }
 }
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
@@ -55,7 +61,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             }
         },
     };
-    let openings: Vec<Opening> = window.openings(from).take(args.count.into()).collect();
+    let openings: Vec<Opening> = window.openings(from).take(args.count).collect();
     match context.format {
         Format::Json => {
             for opening in &openings {

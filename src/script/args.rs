@@ -284,6 +284,11 @@ pub fn complaint(function: &Function, param: &Param, word: &str, wrong: &str) ->
         Kind::Duration | Kind::Window | Kind::Requirement
     ) && !wrong.starts_with("wants ");
     let gap = if says_all { ": " } else { " " };
+    let word = if function.name == "plan" && word == "option" {
+        "field"
+    } else {
+        word
+    };
     format!(
         "the {word} `{}` of `{}`{gap}{wrong}",
         param.name, function.name

@@ -3,7 +3,6 @@
 //! A script cannot swallow a stop: the host sets a flag that every operation of the engine tests,
 //! and every host function too. What Rhai offers beyond a pure language is closed or replaced here.
 
-use std::cmp::Ordering;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use rhai::packages::{Package, StandardPackage};
@@ -14,13 +13,16 @@ use rhai::{
 
 use crate::supervisor::fiber::Fiber;
 use crate::words::diagnostic::Diagnostic;
+use crate::words::place::Place;
 
 use super::api;
 use super::closure::Closure;
 use super::functions::Function;
 use super::modules::{Resolver, place_of};
+use super::nesting::{Sampler, excess};
 use super::plan::Plan;
 use super::secret_text::SecretText;
+use super::syntax::{self, syntax_error};
 
 /// Bytes of stack of a thread that runs a script: enough for the deepest calls that the limits
 /// allow, in a debug build too.
@@ -30,11 +32,15 @@ const CALL_DEPTH: usize = 64;
 const EXPRESSION_DEPTH: usize = 128;
 const FUNCTION_EXPRESSION_DEPTH: usize = 64;
 const STRING_BYTES: usize = 4 * 1024 * 1024;
-const ARRAY_ITEMS: usize = 100_000;
-const MAP_ITEMS: usize = 20_000;
+/// Items that an array may have.
+pub const ARRAY_ITEMS: usize = 100_000;
+/// Items that a map may have.
+pub const MAP_ITEMS: usize = 20_000;
 const VARIABLES: usize = 1_000;
 const FUNCTIONS: usize = 2_000;
 const MODULES: usize = 200;
+/// Begins of comments that are tried to find one that never ends.
+const OPEN_COMMENT_TRIES: usize = 50;
 /// Undefined names that are told at once for one source.
 const UNDEFINED_MAX: usize = 50;
 
@@ -54,6 +60,7 @@ pub const DISABLED: &[(&str, &str)] = &[
     ),
     ("print", "write info(text), which the journal keeps"),
     ("debug", "write info(text), which the journal keeps"),
+    ("curry", "write a closure, such as || f(x)"),
 ];
 
 /// Functions of Rhai that are replaced by an error, and what to write instead.
@@ -89,6 +96,13 @@ fn parser(lenient: bool) -> Engine {
         }
     }
     engine.set_strict_variables(true);
+    engine
+}
+
+/// A parser that takes any name.
+fn lax() -> Engine {
+    let mut engine = Engine::new_raw();
+    limit(&mut engine);
     engine
 }
 
@@ -151,7 +165,7 @@ pub fn parse(id: &str, text: &str) -> Parsed {
                 engine.register_static_module(name.as_str(), Module::new().into());
             }
             other => {
-                let problem = syntax_error(other, place);
+                let problem = syntax_error(other, place, text);
                 let closed = problem.code == "closed";
                 found.push(problem);
                 if !closed || lenient {
@@ -162,9 +176,19 @@ pub fn parse(id: &str, text: &str) -> Parsed {
             }
         }
     };
-    if let Some(ast) = ast.as_ref().filter(|_| !found.is_empty()) {
-        suggest_variables(&mut found, ast);
+    if ast.is_some()
+        && let Some(at) = open_comment(&lax(), text)
+    {
+        let head = text.get(..at).unwrap_or_default();
+        let line = head.matches('\n').count() + 1;
+        let column = head.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        let number = |n: usize| u32::try_from(n).unwrap_or(0);
+        let place = Place::new(id, number(line), number(column));
+        let text = "this comment never ends: all that follows is part of it";
+        let problem = Diagnostic::error("open-comment", place, text);
+        found.push(problem.with_hint("write */ where it ends; comments nest"));
     }
+    suggest_variables(&mut found, ast.as_ref());
     let found = found
         .into_iter()
         .map(|problem| problem.in_source(text))
@@ -173,22 +197,25 @@ pub fn parse(id: &str, text: &str) -> Parsed {
 }
 
 /// Names the nearest variable that there is.
-fn suggest_variables(found: &mut [Diagnostic], ast: &AST) {
+fn suggest_variables(found: &mut [Diagnostic], ast: Option<&AST>) {
     let mut names: Vec<String> = CONSTANTS
         .iter()
         .map(|(name, _)| *name)
         .chain(["args"])
         .map(str::to_owned)
         .collect();
-    ast.walk(&mut |path: &[ASTNode]| {
+    let mut walk = |path: &[ASTNode]| {
         match path.last() {
             Some(ASTNode::Stmt(Stmt::Var(parts, ..))) => names.push(parts.0.name.to_string()),
             Some(ASTNode::Stmt(Stmt::For(parts, _))) => names.push(parts.0.name.to_string()),
             _ => {}
         }
         true
+    };
+    ast.iter().for_each(|ast| {
+        ast.walk(&mut walk);
     });
-    for function in ast.iter_functions() {
+    for function in ast.iter().flat_map(|ast| ast.iter_functions()) {
         names.extend(function.params.iter().map(|param| (*param).to_owned()));
     }
     for problem in found
@@ -202,28 +229,36 @@ fn suggest_variables(found: &mut [Diagnostic], ast: &AST) {
             .iter()
             .map(String::as_str)
             .filter(|other| *other != name);
-        if let Some(near) = crate::words::suggest::nearest(name, others) {
+        if let Some(hint) = syntax::foreign(name) {
+            problem.hint = Some(hint.to_owned());
+        } else if let Some(near) = crate::words::suggest::nearest(name, others) {
             problem.hint = Some(format!("did you mean `{near}`?"));
+        } else if names.iter().any(|known| known == name) {
+            let hint = format!(
+                "it is declared elsewhere, but not in sight here: a variable ends with its block, \
+                 and a function sees only its parameters, so hand `{name}` over as one"
+            );
+            problem.hint = Some(hint);
         }
     }
 }
 
-fn syntax_error(error: &ParseErrorType, place: crate::words::place::Place) -> Diagnostic {
-    let text = error.to_string();
-    for (word, hint) in DISABLED {
-        if text.contains(&format!("'{word}'")) {
-            return Diagnostic::error("closed", place, format!("`{word}` is not there in plans"))
-                .with_hint(*hint);
-        }
+/// Where a comment begins that never ends. The parser takes the end of the text for its end, and with
+/// it all that stands in it.
+fn open_comment(engine: &Engine, text: &str) -> Option<usize> {
+    // Outside of comments this can't be read.
+    let reads_on = |head: &str| match engine.compile(format!("{head}\n@\n")) {
+        Ok(_) => false,
+        Err(error) => error.0.to_string().contains("'@'"),
+    };
+    if !text.contains("/*") || engine.compile(format!("{text}\n@\n")).is_err() {
+        return None;
     }
-    let found = Diagnostic::error("syntax", place, text.clone());
-    if text.contains("Expecting ';'") {
-        return found.with_hint("a `;` is missing at the end of the statement before");
-    }
-    if text.contains("Open string") || text.contains("string is not terminated") {
-        return found.with_hint("a closing quote is missing");
-    }
-    found
+    let starts = text.rmatch_indices("/*").map(|(at, _)| at);
+    let found = starts
+        .take(OPEN_COMMENT_TRIES)
+        .find(|at| text.get(..*at).is_some_and(reads_on));
+    Some(found.unwrap_or(0))
 }
 
 /// An engine that runs scripts for `fiber`.
@@ -235,8 +270,18 @@ pub fn engine(surroundings: &Surroundings, fiber: &Arc<Fiber<Closure>>) -> Engin
     let watched = fiber.clone();
     engine.on_progress(move |_| watched.progress().map(Dynamic::from));
     let args = surroundings.args.clone();
+    let (nesting, sampler) = (fiber.clone(), Sampler::default());
     #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
     engine.on_var(move |name, _, context| {
+        let sampled = sampler
+            .is_due()
+            .then(|| context.scope().get(name))
+            .flatten();
+        if let Some(spent) = sampled.and_then(excess) {
+            nesting.exhaust(spent);
+            let text = spent.text();
+            return Err(EvalAltResult::ErrorTerminated(text.into(), Position::NONE).into());
+        }
         let value = match CONSTANTS.iter().find(|(constant, _)| *constant == name) {
             Some((_, value)) => Dynamic::from(*value),
             None if name == "args" => args.clone(),
@@ -280,34 +325,49 @@ fn close(engine: &mut Engine) {
     engine.register_fn("dedup", dedup);
 }
 
-/// Sorts with a closure, and passes on its errors; Rhai's own swallows them.
+/// Sorts with a closure, and passes on its errors; Rhai's own swallows them, and panics when the
+/// closure knows no order.
 fn sort(
     context: NativeCallContext,
     array: &mut Array,
     compare: FnPtr,
 ) -> Result<(), Box<EvalAltResult>> {
-    let mut error = None;
-    array.sort_by(|a, b| {
-        if error.is_some() {
-            return Ordering::Equal;
+    let mut is_after = |a: &Dynamic, b: &Dynamic| -> Result<bool, Box<EvalAltResult>> {
+        let value = compare.call_within_context::<Dynamic>(&context, (a.clone(), b.clone()))?;
+        match (value.as_int(), value.as_bool()) {
+            (Ok(n), _) => Ok(n > 0),
+            (_, Ok(is_before)) => Ok(!is_before),
+            _ => Err("a closure that sorts must return a number or true/false".into()),
         }
-        match compare.call_within_context::<Dynamic>(&context, (a.clone(), b.clone())) {
-            Ok(value) => match (value.as_int(), value.as_bool()) {
-                (Ok(n), _) => n.cmp(&0),
-                (_, Ok(true)) => Ordering::Less,
-                (_, Ok(false)) => Ordering::Greater,
-                _ => {
-                    error = Some("a closure that sorts must return a number or true/false".into());
-                    Ordering::Equal
-                }
-            },
-            Err(e) => {
-                error = Some(e);
-                Ordering::Equal
-            }
-        }
-    });
-    error.map_or(Ok(()), Err)
+    };
+    *array = merge_sorted(array.clone(), &mut is_after)?;
+    Ok(())
+}
+
+/// Sorts, whatever `is_after` says; items of which none is after the other keep their order.
+fn merge_sorted<E>(
+    mut items: Vec<Dynamic>,
+    is_after: &mut impl FnMut(&Dynamic, &Dynamic) -> Result<bool, E>,
+) -> Result<Vec<Dynamic>, E> {
+    if items.len() < 2 {
+        return Ok(items);
+    }
+    let second = items.split_off(items.len() / 2);
+    let first = merge_sorted(items, is_after)?;
+    let second = merge_sorted(second, is_after)?;
+    let mut merged = Vec::with_capacity(first.len() + second.len());
+    let (mut first, mut second) = (first.into_iter().peekable(), second.into_iter().peekable());
+    while let (Some(a), Some(b)) = (first.peek(), second.peek()) {
+        let next = if is_after(a, b)? {
+            second.next()
+        } else {
+            first.next()
+        };
+        merged.extend(next);
+    }
+    merged.extend(first);
+    merged.extend(second);
+    Ok(merged)
 }
 
 /// Removes repeated items by a closure, and passes on its errors.

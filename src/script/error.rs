@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use rhai::{Dynamic, Engine, EvalAltResult, Position};
 
 use crate::supervisor::core::ScriptEnd;
+use crate::supervisor::spending::Spent;
 use crate::words::call::{Failure, FailureKind};
 use crate::words::diagnostic::{excerpt, line_of};
 use crate::words::outcome::StopCause;
@@ -47,6 +48,9 @@ pub struct Told {
     /// The failure of a host function, if it is one.
     pub failure: Option<Failure>,
 }
+
+/// Callers that are told of one error.
+const CALLERS_MAX: usize = 12;
 
 struct Frame {
     function: String,
@@ -91,17 +95,22 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         .sources()
         .get(&place.file)
         .and_then(|s| line_of(s, place.line));
+    let hint = hint.or_else(|| missing_setting(inner, line.as_deref()));
     let mut detail = format!("{message}\n{}", excerpt(&place, line.as_deref()));
-    for frame in frames
+    let callers = frames
         .iter()
         .rev()
-        .filter(|f| !f.function.starts_with("anon$"))
-    {
+        .filter(|f| !f.function.starts_with("anon$"));
+    let more = callers.clone().count().saturating_sub(CALLERS_MAX);
+    for frame in callers.take(CALLERS_MAX) {
         let _ = write!(
             detail,
             "\n   = called from {}, in `{}`",
             frame.call, frame.function
         );
+    }
+    if more > 0 {
+        let _ = write!(detail, "\n   = and {more} more calls");
     }
     for frame in frames
         .iter()
@@ -128,6 +137,15 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         detail,
         failure,
     }
+}
+
+/// What to do about `args.NAME` that nobody has set.
+fn missing_setting(error: &EvalAltResult, line: Option<&str>) -> Option<String> {
+    let EvalAltResult::ErrorPropertyNotFound(name, _) = error else {
+        return None;
+    };
+    let of_args = line?.contains(&format!("args.{name}"));
+    of_args.then(|| format!("set it on the command line: -e {name}=VALUE"))
 }
 
 /// The source in which a function is defined. Rhai names the wrong one for closures of the plan
@@ -172,6 +190,11 @@ fn message_of(
             (format!("there is no function {signature}"), hint, None)
         }
         EvalAltResult::ErrorTerminated(reason, _) => (reason.to_string(), None, None),
+        EvalAltResult::ErrorDataRace(text, _) => {
+            let hint = "give it a copy: let copy = …; and use that in the closure".to_owned();
+            let text = format!("a value is used while it is being changed: {text}");
+            (text, Some(hint), None)
+        }
         EvalAltResult::ErrorStackOverflow(_) => {
             let hint = "a function calls itself too often; use a loop".to_owned();
             ("calls are nested too deeply".into(), Some(hint), None)
@@ -193,23 +216,26 @@ fn without_position(text: &str) -> String {
 pub fn script_end(
     result: Result<Dynamic, Box<EvalAltResult>>,
     stopped: bool,
-    exhausted: bool,
+    spent: Option<Spent>,
     plan: &Plan,
     functions: &[Function],
 ) -> ScriptEnd {
     let error = match result {
         _ if stopped => return ScriptEnd::Stopped,
-        Ok(_) => return ScriptEnd::Done,
+        // What was spent may have been caught by its last statement.
+        Ok(_) if spent.is_none() => return ScriptEnd::Done,
+        Ok(_) => Box::new(EvalAltResult::ErrorTerminated(
+            Dynamic::UNIT,
+            Position::NONE,
+        )),
         Err(error) => error,
     };
     let mut told = tell(&error, plan, functions);
-    if exhausted {
-        let text = format!(
-            "the script used more than {} operations: does a loop never end?",
-            crate::supervisor::fiber::OPERATIONS_MAX
-        );
+    if let Some(spent) = spent {
+        let text = spent.text();
         told.detail = told.detail.replacen(&told.message, &text, 1);
         told.message = text;
+        told.failure = None;
     }
     let cause = match told.failure.as_ref().map(|f| f.kind) {
         Some(FailureKind::Step) => StopCause::FailedStep,

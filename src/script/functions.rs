@@ -104,9 +104,9 @@ impl Kind {
                 _ => wrong(),
             },
             Self::Size => ok(bytes_of(value).is_some()),
-            Self::Command => command(value),
+            Self::Command => command(value, &self.wants()),
             Self::BackOut if value.is_unit() || value.is_fnptr() => Ok(()),
-            Self::BackOut => command(value),
+            Self::BackOut => command(value, &self.wants()),
             Self::Closure => ok(value.is_fnptr()),
             Self::Condition => ok(value.is_fnptr() || value.is_bool()),
             Self::Pattern => pattern(value),
@@ -189,8 +189,7 @@ pub fn mode_of(value: &Dynamic) -> Option<u32> {
     (mode <= 0o7777).then_some(mode)
 }
 
-fn command(value: &Dynamic) -> Result<(), String> {
-    let wants = Kind::Command.wants();
+fn command(value: &Dynamic, wants: &str) -> Result<(), String> {
     if let Ok(items) = value.as_array_ref() {
         return match items.first() {
             None => Err("is an empty command".into()),

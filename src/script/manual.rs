@@ -42,6 +42,15 @@ Closures given to `check`, `watch`, `verify` and as back-outs work on copies of 
 There are also `local()`, this machine as a target (`local().run(…)` is `run(…)`), `trimmed(text)`,
 which returns a text without space around it, and `lines(text)`, which returns an array. `args` is the
 map that `-e KEY=VALUE` fills. `KIB`, `MIB`, `GIB` and `TIB` are numbers of bytes.
+
+A plan is a script without `eval`, `print`, `debug`, `exit`, `timestamp` and `curry`; it has no clock, no
+random numbers, and no files or network but through the functions below. What one script may use is
+limited: 500 million operations, 64 calls within calls, 4 MiB of text, 100,000 items in an array, 20,000
+in a map, values nested 1,000 deep, a million values in one, and 1 GiB by which the memory of the whole
+process may grow while it runs. A script that uses more is stopped as a script error that it cannot
+catch, and is backed out. (Memory and nesting are looked at now and then, so a little more may be used
+before it is seen.) A source has at most 4 MiB, 65,534 lines, and 65,534 characters in a line, and no
+characters in it that a reviewer would not see.
 ";
 
 fn entry(page: &mut String, function: &Function) {

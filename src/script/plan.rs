@@ -12,6 +12,7 @@ use crate::words::place::Place;
 
 use super::engine;
 use super::modules::{self, ImportPath};
+use super::source_text;
 
 /// Bytes that a source may have. Far above any plan.
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
@@ -61,6 +62,13 @@ impl Plan {
         let mut plan = Self::empty(main.clone(), root);
         plan.add(main, text, &|plan, id| {
             let file = plan.root.join(id);
+            if !file.exists()
+                && let Some(other) = in_other_case(&plan.root, id)
+            {
+                return Err(format!(
+                    "no such file; there is `{other}`, in other letters"
+                ));
+            }
             jail(&plan.root, &file)?;
             read_source(&file)
         });
@@ -107,6 +115,13 @@ impl Plan {
     ) {
         let mut to_do = vec![(id, text)];
         while let Some((id, text)) = to_do.pop() {
+            self.problems
+                .extend(source_text::hidden_characters(&id, &text));
+            if let Some(problem) = source_text::too_long(&id, &text) {
+                self.problems.push(problem);
+                self.sources.insert(id, text);
+                continue;
+            }
             let mut parsed = engine::parse(&id, &text);
             let is_faulty = !parsed.found.is_empty();
             self.problems.append(&mut parsed.found);
@@ -246,6 +261,10 @@ fn read_source(path: &Path) -> Result<String, String> {
     if facts.is_dir() {
         return Err("it is a directory, not a file".into());
     }
+    // A pipe would be waited for, and a device may have no end.
+    if !facts.is_file() {
+        return Err("it is not a regular file".into());
+    }
     if facts.len() > SOURCE_MAX {
         return Err(format!(
             "it has {} bytes; at most {SOURCE_MAX} are read",
@@ -253,16 +272,33 @@ fn read_source(path: &Path) -> Result<String, String> {
         ));
     }
     let bytes = std::fs::read(path).map_err(|e| io_words(&e))?;
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err("it is UTF-16; save it as UTF-8".into());
+    }
     let text = String::from_utf8(bytes).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let good = e.as_bytes().get(..at).unwrap_or_default();
+        let line = good.split(|b| *b == b'\n').count();
         format!(
-            "it is not valid UTF-8 (at byte {})",
-            e.utf8_error().valid_up_to() + 1
+            "it is not valid UTF-8 (in line {line}, at byte {at} of the file); save it as UTF-8"
         )
     })?;
     Ok(text
         .strip_prefix('\u{feff}')
         .map(str::to_owned)
         .unwrap_or(text))
+}
+
+/// A file whose name differs from `id` only in capital and small letters.
+fn in_other_case(root: &Path, id: &str) -> Option<String> {
+    let mut found = Vec::new();
+    for part in id.split('/') {
+        let dir = root.join(found.join("/"));
+        let names = std::fs::read_dir(dir).ok()?.flatten();
+        let mut names = names.filter_map(|entry| entry.file_name().into_string().ok());
+        found.push(names.find(|name| name.to_lowercase() == part.to_lowercase())?);
+    }
+    Some(found.join("/"))
 }
 
 /// Symbolic links may not lead out of the plan's root either.
@@ -282,6 +318,7 @@ fn jail(root: &Path, file: &Path) -> Result<(), String> {
 fn io_words(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::NotFound => "no such file".into(),
+        std::io::ErrorKind::NotADirectory => "a part of its path is not a directory".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => error.to_string(),
     }

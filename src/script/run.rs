@@ -12,6 +12,7 @@ use rhai::{Dynamic, Engine, EvalAltResult, Scope};
 use crate::supervisor::core::{Input, ScriptEnd};
 use crate::supervisor::driver::Scripts;
 use crate::supervisor::fiber::{Fiber, Message, Shared};
+use crate::supervisor::spending::Spent;
 use crate::target::probe::Cancel;
 use crate::words::call::CallId;
 use crate::words::event::Verdict;
@@ -157,6 +158,7 @@ impl Scripts for PlanScripts {
             let result = guarded(|| closure.call(&engine, Some(outcome)));
             let error = match (result, fiber.unmade()) {
                 _ if fiber.is_stopped() => Some("its time was over".to_owned()),
+                _ if fiber.spent().is_some() => fiber.spent().map(Spent::text),
                 (_, Some(id)) => Some(ended_before(&id)),
                 (Ok(_), None) => None,
                 (Err(error), None) => Some(one_line(&error)),
@@ -202,6 +204,10 @@ impl Scripts for PlanScripts {
                 let since = Instant::now();
                 fiber.begin_anew();
                 let verdict = verdict(guarded(|| closure.call(&engine, None)));
+                let verdict = match fiber.spent() {
+                    Some(spent) => Verdict::Error(spent.text()),
+                    None => verdict,
+                };
                 if fiber.is_stopped() {
                     return;
                 }
@@ -282,8 +288,9 @@ fn run_plan(
         });
     };
     let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
-    let (stopped, exhausted) = (fiber.is_stopped(), fiber.is_exhausted());
-    if let Some(id) = fiber.unmade().filter(|_| !stopped) {
+    let (stopped, spent) = (fiber.is_stopped(), fiber.spent());
+    let unmade = fiber.unmade().filter(|_| !stopped && spent.is_none());
+    if let Some(id) = unmade {
         let error = result
             .err()
             .map(|error| format!("it ended with: {}", one_line(&error)));
@@ -294,6 +301,6 @@ fn run_plan(
             detail: error.unwrap_or_default(),
         });
     }
-    let end = script_end(result, stopped, exhausted, plan, &surroundings.functions);
+    let end = script_end(result, stopped, spent, plan, &surroundings.functions);
     Some(end)
 }

@@ -5,7 +5,7 @@
 //! everything, whatever the script tries.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Instant;
 
@@ -20,10 +20,7 @@ use crate::words::place::Place;
 
 use super::core::Input;
 use super::recorded::Recorded;
-
-/// Operations of the script engine that one script may use. Far above what a plan needs, so that
-/// only a loop that never ends meets it.
-pub const OPERATIONS_MAX: u64 = 500_000_000;
+use super::spending::{Spending, Spent};
 
 /// Why a call does not return.
 #[derive(Clone, Debug, PartialEq)]
@@ -242,7 +239,7 @@ pub struct Fiber<K> {
     loading: AtomicU32,
     stop: Arc<AtomicBool>,
     cancel: Cancel,
-    operations: AtomicU64,
+    spending: Spending,
 }
 
 impl<K: Clone> Fiber<K> {
@@ -262,7 +259,7 @@ impl<K: Clone> Fiber<K> {
             loading: AtomicU32::new(0),
             stop,
             cancel,
-            operations: AtomicU64::new(0),
+            spending: Spending::default(),
         }
     }
 
@@ -299,18 +296,22 @@ impl<K: Clone> Fiber<K> {
     }
 
     /// Counts an operation of the engine; says why the script must end, if it must.
-    pub fn progress(&self) -> Option<&'static str> {
+    pub fn progress(&self) -> Option<String> {
         if self.stop.load(Ordering::Relaxed) {
-            return Some("stopped");
+            return Some("stopped".to_owned());
         }
-        let operations = self.operations.fetch_add(1, Ordering::Relaxed);
-        (operations > OPERATIONS_MAX).then_some("too many operations")
+        self.spending.count().map(Spent::text)
     }
 
-    /// Has the script used up its operations?
+    /// The script has used too much: it ends, whatever it catches.
+    pub fn exhaust(&self, spent: Spent) {
+        self.spending.exhaust(spent);
+    }
+
+    /// What the script has used too much of.
     #[must_use]
-    pub fn is_exhausted(&self) -> bool {
-        self.operations.load(Ordering::Relaxed) > OPERATIONS_MAX
+    pub fn spent(&self) -> Option<Spent> {
+        self.spending.spent()
     }
 
     /// What lets a read be broken off.
@@ -337,7 +338,7 @@ impl<K: Clone> Fiber<K> {
 
     /// Tests what every call must pass before it is made.
     fn enter(&self, function: &str) -> Result<(), Halt> {
-        if self.is_stopped() {
+        if self.is_stopped() || self.spent().is_some() {
             return Err(Halt::Stop);
         }
         if self.loading.load(Ordering::SeqCst) > 0 {
@@ -610,9 +611,9 @@ impl<K: Clone> Fiber<K> {
         self.shared.clock.now().wall_ms
     }
 
-    /// The next sample may use as many operations as the first.
+    /// The next sample may use as much as the first.
     pub fn begin_anew(&self) {
-        self.operations.store(0, Ordering::Relaxed);
+        self.spending.reset();
     }
 }
 

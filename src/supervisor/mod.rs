@@ -5,4 +5,5 @@ pub mod core;
 pub mod driver;
 pub mod fiber;
 pub mod recorded;
+pub mod spending;
 pub mod unwritten;

@@ -9,6 +9,7 @@ mod former;
 pub mod http;
 pub mod installed;
 pub mod local;
+pub mod memory;
 pub mod probe;
 pub mod step_supervisor;
 pub mod tries;

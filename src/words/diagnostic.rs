@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::hidden::visible;
 use super::place::Place;
 
 /// How bad it is.
@@ -91,43 +92,69 @@ pub fn line_of(source: &str, number: u32) -> Option<String> {
     source
         .lines()
         .nth(index)
-        .map(|line| line.trim_end().to_owned())
+        .map(|line| line.trim_end_matches([' ', '\t', '\r']).to_owned())
 }
 
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}[{}]: {}", self.level.word(), self.code, self.message)?;
+        let message = visible(&self.message);
+        write!(f, "{}[{}]: {message}", self.level.word(), self.code)?;
         write!(f, "\n{}", excerpt(&self.place, self.line.as_deref()))?;
         if let Some(hint) = &self.hint {
-            write!(f, "\n   = hint: {hint}")?;
+            write!(f, "\n   = hint: {}", visible(hint))?;
         }
         Ok(())
     }
 }
 
+/// Characters of a line that are shown, and how many of them stand before the place.
+const SHOWN_MAX: usize = 160;
+const SHOWN_BEFORE: usize = 80;
+
 /// The place, and under it the source line with a caret under the word that is meant.
 #[must_use]
 pub fn excerpt(place: &Place, line: Option<&str>) -> String {
-    let mut text = format!("  --> {place}");
+    let mut text = format!("  --> {}", visible(&place.to_string()));
     let Some(line) = line.filter(|_| place.line > 0) else {
         return text;
     };
     let number = place.line.to_string();
     let gap = " ".repeat(number.len());
-    let shown = line.replace('\t', "    ");
-    let _ = write!(text, "\n {gap} |\n {number} | {shown}");
-    if place.column > 0 {
-        let before = usize::try_from(place.column - 1).unwrap_or(0);
-        let pad: usize = line
-            .chars()
-            .take(before)
-            .map(|c| if c == '\t' { 4 } else { 1 })
-            .sum();
+    let column = usize::try_from(place.column).unwrap_or(0);
+    let (line, column) = around(line, column);
+    let _ = write!(text, "\n {gap} |\n {number} | {}", shown(&line));
+    if let Some(before) = column.checked_sub(1) {
+        let head: String = line.chars().take(before).collect();
         let rest: String = line.chars().skip(before).collect();
-        let carets = "^".repeat(word_length(&rest).max(1));
-        let _ = write!(text, "\n {gap} | {}{carets}", " ".repeat(pad));
+        let word: String = rest.chars().take(word_length(&rest).max(1)).collect();
+        let length = |text: &str| shown(text).chars().count();
+        let (pad, carets) = (" ".repeat(length(&head)), "^".repeat(length(&word).max(1)));
+        let _ = write!(text, "\n {gap} | {pad}{carets}");
     }
     text
+}
+
+/// The part of a long line around a column, and the column in it.
+fn around(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    if length <= SHOWN_MAX {
+        return (line.to_owned(), column);
+    }
+    let start = column.saturating_sub(SHOWN_BEFORE).min(length - SHOWN_MAX);
+    let (head, tail) = (start > 0, start + SHOWN_MAX < length);
+    let part: String = line.chars().skip(start).take(SHOWN_MAX).collect();
+    let dots = |cut: bool| if cut { "…" } else { "" };
+    let at = if column == 0 {
+        0
+    } else {
+        column - start + usize::from(head)
+    };
+    (format!("{}{part}{}", dots(head), dots(tail)), at)
+}
+
+/// A part of a source line as it is shown: nothing in it is hidden, and a tab is four wide.
+fn shown(line: &str) -> String {
+    visible(line).replace('\t', "    ")
 }
 
 /// How many characters the token at the begin of `text` has.
@@ -165,6 +192,24 @@ mod tests {
             .in_source("first\n\trun(1);\n");
         let shown = "error[unknown-function]: no such function\n  --> plan.rhai:2:3\n   |\n 2 |     run(1);\n   |      ^^\n   = hint: run";
         assert_eq!(found.to_string(), shown);
+    }
+
+    #[test]
+    fn what_nobody_sees_is_written_out_and_long_lines_are_cut() {
+        let line = format!("a\u{202e}b{}", "c".repeat(200));
+        let shown = excerpt(&Place::new("p", 1, 3), Some(&line));
+        let expected = format!(
+            "  --> p:1:3\n   |\n 1 | a\\u{{202e}}b{}…\n   |          ^",
+            "c".repeat(157)
+        );
+        assert!(shown.starts_with(&expected), "{shown}");
+        let end = excerpt(&Place::new("p", 1, 203), Some(&line));
+        let expected = format!(
+            "  --> p:1:203\n   |\n 1 | …{}\n   | {}^",
+            "c".repeat(160),
+            " ".repeat(160)
+        );
+        assert_eq!(end, expected);
     }
 
     #[test]

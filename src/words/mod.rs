@@ -6,6 +6,7 @@ pub mod diagnostic;
 pub mod duration;
 pub mod event;
 pub mod header;
+pub mod hidden;
 pub mod mask;
 pub mod outcome;
 pub mod place;

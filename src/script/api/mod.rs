@@ -23,6 +23,7 @@ use super::closure::Closure;
 use super::engine::place_of_call;
 use super::error::{self, Thrown};
 use super::functions::Function;
+use super::nesting::excess;
 
 pub use own::function as own_function;
 pub(crate) use watches::verdict;
@@ -114,6 +115,11 @@ fn dispatch(
     let mut values: Vec<Dynamic> = args.iter_mut().map(|arg| arg.flatten_clone()).collect();
     if values.first().is_some_and(Dynamic::is::<TargetName>) {
         drop(values.remove(0));
+    }
+    // What is kept of a closure is copied whole.
+    if let Some(spent) = values.iter().find_map(excess) {
+        fiber.exhaust(spent);
+        return Err(raise(Halt::Stop, context.call_position()));
     }
     let place = place_of_call(context, "");
     let read = Args::read(function, fiber, context, place, root, values);

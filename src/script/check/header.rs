@@ -25,6 +25,23 @@ const CHECKLIST: &[(&str, &str)] = &[
     ("support", "Who helps afterwards, and where do they look?"),
 ];
 
+/// Fields that name things, and name nothing.
+fn empty(header: &Call<'_>, notes: &mut Notes) {
+    let Some(aligned) = header.host.as_ref().and_then(|h| h.aligned.as_ref()) else {
+        return;
+    };
+    for field in ["name", "version", "environment"] {
+        if let Some(Expr::StringConstant(text, pos)) = aligned.option(field)
+            && text.trim().is_empty()
+        {
+            let place = notes.place(*pos);
+            let text = format!("the field `{field}` of `plan` is empty");
+            let hint = "write what it is, or leave the field away";
+            notes.push(Diagnostic::error("bad-literal", place, text).with_hint(hint));
+        }
+    }
+}
+
 pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
     let headers: Vec<&Call<'_>> = source
         .calls
@@ -65,6 +82,7 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
         return;
     };
     place(source, first, notes);
+    empty(first, notes);
     for again in headers.iter().skip(1) {
         let text = format!(
             "`plan` is called a second time; the first is {}",

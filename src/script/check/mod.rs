@@ -3,6 +3,7 @@
 //! Errors are certain: the plan could not run past the place. Everything else is a warning.
 
 mod arguments;
+mod back_ticks;
 mod commands;
 mod habits;
 mod header;
@@ -12,11 +13,12 @@ mod names;
 mod outline;
 mod phases;
 mod rhai_names;
+mod this_in_loops;
 mod walk;
 
 use std::collections::{BTreeMap, HashMap};
 
-use rhai::Position;
+use rhai::{Position, Stmt};
 
 use crate::words::diagnostic::{Diagnostic, line_of};
 use crate::words::place::Place;
@@ -66,10 +68,26 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         habits::check(source, &mut notes);
         commands::check(source, &mut notes);
         leftovers::check(source, &known, &mut notes);
+        for (_, ast) in plan.trees().filter(|(id, _)| *id == source.id) {
+            back_ticks::check(source, ast, &mut notes);
+            this_in_loops::check(ast, &mut notes);
+        }
         found.extend(notes.found.into_iter().map(|d| d.in_source(source.text)));
     }
     found.extend(habits::of_the_plan(&known, plan.main()));
+    found.extend(empty(plan));
     order(found, plan)
+}
+
+/// A plan with nothing in it would be released at once: more likely its text was lost.
+fn empty(plan: &Plan) -> Option<Diagnostic> {
+    let ast = plan.asts().get(plan.main())?;
+    let nothing = ast.statements().iter().all(|s| matches!(s, Stmt::Noop(_)));
+    (nothing && ast.iter_functions().next().is_none()).then(|| {
+        let place = Place::new(plan.main(), 0, 0);
+        Diagnostic::error("empty-plan", place, "the plan is empty")
+            .with_hint("a plan begins with plan(#{ name: \"…\", … })")
+    })
 }
 
 /// The modules of deployrun itself are checked by its tests, not again with every plan.

@@ -71,6 +71,10 @@ const OTHER_WORDS: &[(&str, &[&str])] = &[
         &["approve", "approval", "confirm", "ask", "prompt"],
     ),
     ("wait_for_window", &["window", "await_window"]),
+    (
+        "point_of_no_return",
+        &["no_return", "commit", "no_way_back", "irreversible"],
+    ),
     ("plan", &["header", "deploy", "release", "metadata"]),
     ("secret", &["password", "vault", "credential"]),
     ("now", &["time", "date", "clock"]),
@@ -119,6 +123,10 @@ fn unqualified(
     if name == "Fn" {
         return pointer(source, call, known, notes);
     }
+    // The parser makes one of every closure that captures something.
+    if name == "curry" && matches!(call.args.first(), Some(Expr::DynamicConstant(..))) {
+        return None;
+    }
     if own.is_empty()
         && let Some((_, hint)) = DISABLED
             .iter()
@@ -133,6 +141,12 @@ fn unqualified(
     }
     let rhai = arities(name);
     if own.is_empty() && rhai.is_none() {
+        return Some(unknown(source, call, known, notes));
+    }
+    // There is a logarithm, but nobody takes it of a text.
+    let is_text =
+        |arg: &Expr| matches!(arg, Expr::StringConstant(..) | Expr::InterpolatedString(..));
+    if name == "log" && own.is_empty() && call.args.first().is_some_and(is_text) {
         return Some(unknown(source, call, known, notes));
     }
     let given = call.args.len();

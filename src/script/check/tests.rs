@@ -271,6 +271,49 @@ fn commands_and_secrets() {
 }
 
 #[test]
+fn escapes_in_back_ticks() {
+    compare(&[
+        (r"info(`a\nb`);", "escape-in-back-ticks 1:6"),
+        ("info(`a\nb`);", ""),
+        (r#"info("a\nb");"#, ""),
+        (
+            r"let x = 1; info(`${x}: a\tb`);",
+            "escape-in-back-ticks 1:17",
+        ),
+        (
+            r#"fn f() { info("a"); `b\n` } info(f());"#,
+            "escape-in-back-ticks 1:21",
+        ),
+        (r"run(`printf 'a\n'`);", ""),
+        (
+            r#"run(["printf", `a\n`], #{ back_out: `printf '\t'`, abort_on: [`a\tb`] });"#,
+            "",
+        ),
+        (r"write_file(`a`, `b\n`);", "escape-in-back-ticks 1:17"),
+    ]);
+}
+
+#[test]
+fn this_in_loops() {
+    compare(&[
+        (
+            "fn f() { loop { this = [this]; } } f();",
+            "this-in-loop 1:17, this-in-loop 1:25",
+        ),
+        ("fn f() { for x in this { info(x); } this = 1; } f();", ""),
+        (
+            "fn f() { for x in 0..3 { this.push(x); } } f();",
+            "this-in-loop 1:26",
+        ),
+        (
+            "fn f() { while this.grow() {} } f();",
+            "this-in-loop 1:16, unknown-function 1:21",
+        ),
+        ("[1].for_each(|| { this += 1; });", ""),
+    ]);
+}
+
+#[test]
 fn habits() {
     let of = |text: &str| {
         let codes: Vec<String> = diagnostics(&[("p", text)])

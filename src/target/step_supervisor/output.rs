@@ -372,6 +372,9 @@ pub(crate) fn visible(text: &str) -> String {
     for c in text.chars() {
         if c.is_control() && c != '\t' && c != '\n' {
             out.push_str(&format!("\\x{:02x}", u32::from(c)));
+        } else if matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            // They would turn what follows around.
+            out.extend(c.escape_unicode());
         } else {
             out.push(c);
         }

@@ -1,0 +1,77 @@
+//! Escapes in back-ticks: the language keeps them as they are written.
+
+use std::collections::HashSet;
+
+use rhai::{AST, ASTNode, Expr, Position};
+
+use crate::script::functions::Kind;
+use crate::words::diagnostic::{Diagnostic, line_of};
+
+use super::Notes;
+use super::outline::{Source, any_below};
+
+pub(super) fn check(source: &Source<'_>, ast: &AST, notes: &mut Notes) {
+    let read_by_others = read_by_others(source);
+    let mut seen = HashSet::new();
+    ast.walk(&mut |path: &[ASTNode]| {
+        let (escape, pos) = match path.last() {
+            Some(ASTNode::Expr(Expr::StringConstant(text, pos))) => (escape_in(text), *pos),
+            Some(ASTNode::Expr(Expr::InterpolatedString(parts, pos))) => {
+                let escape = parts.iter().find_map(|part| match part {
+                    Expr::StringConstant(text, _) => escape_in(text),
+                    _ => None,
+                });
+                (escape, *pos)
+            }
+            _ => return true,
+        };
+        if let Some(escape) = escape
+            && in_back_ticks(source.text, pos)
+            && !read_by_others.contains(&pos)
+            && seen.insert(pos)
+        {
+            let text = format!("`{escape}` in back-ticks is two characters, not one");
+            let hint = format!(
+                "write the text between double quotes, where {escape} means what it says; a text \
+                 in back-ticks may have line breaks in it as they are"
+            );
+            let place = notes.place(pos);
+            notes.push(Diagnostic::warning("escape-in-back-ticks", place, text).with_hint(hint));
+        }
+        true
+    });
+}
+
+/// Texts in which a shell or a regular expression reads the escapes.
+fn read_by_others(source: &Source<'_>) -> HashSet<Position> {
+    let kinds = [Kind::Command, Kind::BackOut, Kind::Pattern, Kind::Patterns];
+    let hosts = source.calls.iter().filter_map(|call| call.host.as_ref());
+    let values = hosts
+        .filter_map(|host| host.aligned.as_ref())
+        .flat_map(|aligned| aligned.all())
+        .filter(|(param, _)| kinds.contains(&param.kind));
+    let mut found = HashSet::new();
+    for (_, value) in values {
+        any_below(value, &mut |expr| {
+            if let Expr::StringConstant(_, pos) | Expr::InterpolatedString(_, pos) = expr {
+                found.insert(*pos);
+            }
+            false
+        });
+    }
+    found
+}
+
+fn escape_in(text: &str) -> Option<&'static str> {
+    ["\\n", "\\t", "\\r", "\\x", "\\u", "\\\""]
+        .into_iter()
+        .find(|escape| text.contains(escape))
+}
+
+fn in_back_ticks(source: &str, pos: Position) -> bool {
+    let (Some(line), Some(column)) = (pos.line(), pos.position()) else {
+        return false;
+    };
+    let line = u32::try_from(line).ok().and_then(|n| line_of(source, n));
+    line.is_some_and(|line| line.chars().nth(column - 1) == Some('`'))
+}
