@@ -1,7 +1,8 @@
 //! The durable floor: what a step costs at least when its begin and its end are on the disk.
 //!
 //! `bench_floor N PROGRAM`: N times, commits a row to SQLite (WAL, synchronous=FULL), runs PROGRAM,
-//! commits another row. `bench_floor N PROGRAM none` leaves the rows out.
+//! commits another row. `bench_floor N PROGRAM none` leaves the rows out. With `BENCH_DB=FILE` the
+//! database is that one, is left where it is, and is not carried over at the end (no checkpoint).
 
 use std::process::Command;
 
@@ -11,11 +12,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let program = args.next().ok_or("which program?")?;
     let durable = args.next().as_deref() != Some("none");
     let dir = std::env::var("BENCH_DIR").unwrap_or_else(|_| ".".into());
-    let path = format!("{dir}/floor-{}.db", std::process::id());
+    let kept = std::env::var("BENCH_DB").ok();
+    let own = format!("{dir}/floor-{}.db", std::process::id());
+    let path = kept.clone().unwrap_or(own);
     let db = rusqlite::Connection::open(&path)?;
+    db.set_db_config(
+        rusqlite::config::DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
+        kept.is_some(),
+    )?;
     db.pragma_update(None, "journal_mode", "WAL")?;
     db.pragma_update(None, "synchronous", "FULL")?;
-    db.execute_batch("CREATE TABLE events (seq INTEGER PRIMARY KEY, data TEXT NOT NULL)")?;
+    db.execute_batch(
+        "CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY, data TEXT NOT NULL)",
+    )?;
     let row = "x".repeat(300);
     for _ in 0..steps {
         if durable {
@@ -29,6 +38,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     drop(db);
+    if kept.is_some() {
+        return Ok(());
+    }
     for end in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{path}{end}"));
     }

@@ -22,7 +22,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-ENV = {**os.environ, "LC_ALL": "C", "NO_COLOR": "1"}
+ENV = {**os.environ, "LC_ALL": "C.UTF-8", "NO_COLOR": "1"}
 RESULTS = []
 
 
@@ -97,6 +97,10 @@ class Bench:
             "deployrun": self.run(self.plan("one", 'run(["/bin/true"]);\n')),
             "just": lambda: once([str(just), "--justfile", str(self.dir / "justfile")], self.dir),
         }
+        floor = str(ROOT / "target/dist/examples/bench_floor")
+        durable = {"BENCH_DB": str(self.dir / "cold.db")}
+        commands["floor"] = lambda: once([floor, "1", "/bin/true"], self.dir, durable)
+        commands["floor"]()
         if ansible:
             playbook = tool("ansible-playbook", "ansible-core")
             (self.dir / "play.yml").write_text(
@@ -108,6 +112,9 @@ class Bench:
         ratio = walls["deployrun"] / walls["just"]
         say("start-up, one step", f"{walls['deployrun']*1e3:.1f} ms = {ratio:.2f} x just "
             f"({walls['just']*1e3:.1f} ms), at most 1.5", ratio, 1.5)
+        ratio = walls["deployrun"] / walls["floor"]
+        print(f"{'':<28} = {ratio:.2f} x a cold process that commits two rows and spawns the same "
+            f"({walls['floor']*1e3:.1f} ms)")
         say("memory of a small run", f"{memory['deployrun']:.1f} MiB, at most 25", memory["deployrun"], 25)
         if ansible:
             ratio = walls["ansible"] / walls["deployrun"]

@@ -13,7 +13,7 @@ use crate::journal::{
 };
 use crate::script::api;
 use crate::script::check;
-use crate::script::engine::Surroundings;
+use crate::script::engine::{self, Surroundings};
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
@@ -261,6 +261,10 @@ impl Runner {
     /// # Errors
     /// When the plan has errors or the journal cannot be used; nothing was done then.
     pub fn run(self, plan: Plan) -> Result<Summary, Error> {
+        // They get ready while the plan is checked and the journal opened.
+        engine::prepare();
+        let mut standby = Standby::default();
+        standby.prepare();
         let errors: Vec<Diagnostic> = self
             .check(&plan)
             .into_iter()
@@ -269,9 +273,6 @@ impl Runner {
         if !errors.is_empty() {
             return Err(Error::Check(errors));
         }
-        let mut standby = Standby::default();
-        // It starts up while the journal is opened.
-        standby.prepare();
         let frozen = Frozen {
             main: plan.main().to_owned(),
             root: plan.root().to_owned(),

@@ -86,6 +86,14 @@ pub struct Surroundings {
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
 
+/// Builds, on a thread of its own, what all engines share, while something else goes on.
+pub fn prepare() {
+    // Without the thread the first engine builds it.
+    let _ = std::thread::Builder::new()
+        .name("engine".into())
+        .spawn(|| drop(STANDARD.as_shared_module()));
+}
+
 /// An engine that only parses; a lenient one knows the words that are switched off.
 fn parser(lenient: bool) -> Engine {
     let mut engine = Engine::new_raw();
