@@ -145,6 +145,8 @@ pub struct Runner {
     functions: Vec<Function>,
     signals: bool,
     random: Option<u32>,
+    prepared: bool,
+    standby: Standby,
 }
 
 /// A report that tells nothing.
@@ -168,6 +170,8 @@ impl Runner {
             functions: api::functions(),
             signals: false,
             random: None,
+            prepared: false,
+            standby: Standby::default(),
         }
     }
 
@@ -256,16 +260,24 @@ impl Runner {
         check::check(plan, &self.functions)
     }
 
+    /// Starts what a run will need, so that it gets ready while the plan is read. Without this it is
+    /// started with the run.
+    #[must_use]
+    pub fn prepare(mut self) -> Self {
+        if !std::mem::replace(&mut self.prepared, true) {
+            engine::prepare();
+            self.standby.prepare();
+        }
+        self
+    }
+
     /// Runs a plan to its end.
     ///
     /// # Errors
     /// When the plan has errors or the journal cannot be used; nothing was done then.
     pub fn run(self, plan: Plan) -> Result<Summary, Error> {
-        // They get ready while the plan is checked and the journal opened.
-        engine::prepare();
-        let mut standby = Standby::default();
-        standby.prepare();
-        let errors: Vec<Diagnostic> = self
+        let mut this = self.prepare();
+        let errors: Vec<Diagnostic> = this
             .check(&plan)
             .into_iter()
             .filter(|d| d.level == Level::Error)
@@ -277,9 +289,9 @@ impl Runner {
             main: plan.main().to_owned(),
             root: plan.root().to_owned(),
             sources: plan.sources().clone(),
-            args: self.args.clone(),
-            override_window: self.settings.override_window.clone(),
-            lock_wait_ms: self.settings.lock_wait_ms,
+            args: this.args.clone(),
+            override_window: this.settings.override_window.clone(),
+            lock_wait_ms: this.settings.lock_wait_ms,
             env: environment::of_this_process(),
         };
         let holder = Holder::this_process(facts::user());
@@ -290,14 +302,14 @@ impl Runner {
             deployrun: env!("CARGO_PKG_VERSION").to_owned(),
             plan: plan.root().join(plan.main()).display().to_string(),
             fingerprint: fingerprint.clone(),
-            args: given(&self.args),
+            args: given(&this.args),
             boot_id: holder.boot_id.clone(),
-            clock_injected: !self.clock.is_real(),
+            clock_injected: !this.clock.is_real(),
         };
-        let wall_ms = self.clock.now().wall_ms;
-        let id = RunId::new(wall_ms, self.random.unwrap_or_else(random));
+        let wall_ms = this.clock.now().wall_ms;
+        let id = RunId::new(wall_ms, this.random.unwrap_or_else(random));
         let owner: Arc<std::sync::Mutex<Option<OwnerLock>>> = Arc::default();
-        let (kept, state_dir, mine) = (owner.clone(), self.state_dir.clone(), holder.clone());
+        let (kept, state_dir, mine) = (owner.clone(), this.state_dir.clone(), holder.clone());
         let facts = NewRunFacts {
             id,
             name: plan.name(),
@@ -313,24 +325,24 @@ impl Runner {
         };
         let core = Core::new(Settings {
             name: plan.name(),
-            ..self.settings.clone()
+            ..this.settings.clone()
         });
         let runner = Wired {
-            standby,
+            standby: std::mem::take(&mut this.standby),
             by,
             holder,
             recorded: Recorded::default(),
             core,
             begun_in: HashMap::new(),
         };
-        let state_dir = self.state_dir.clone();
+        let state_dir = this.state_dir.clone();
         let book = |report| {
             let journal = Journal::open(&state_dir)?;
             journal.preflight()?;
             Ok(Book::of_new_run(journal, facts, report))
         };
         let inputs = (frozen.args, frozen.env);
-        self.drive(plan, inputs, runner, book, vec![started], Vec::new())
+        this.drive(plan, inputs, runner, book, vec![started], Vec::new())
     }
 
     /// Takes up a run where it was left.

@@ -57,6 +57,7 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> u8 {
+    let runner = runner(context, Vec::new()).prepare();
     let plan = match Plan::read(&args.plan) {
         Ok(plan) => plan,
         Err(error) => return refuse(context, &error.into()),
@@ -67,7 +68,7 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         .map(|(key, value)| (key, value.into()))
         .collect();
     map.insert("rest".into(), args.rest.into());
-    let runner = runner(context, Vec::new())
+    let runner = runner
         .args(map)
         .override_window(args.override_window)
         .lock_wait(args.lock_wait.unwrap_or_default());
