@@ -147,6 +147,7 @@ pub struct Runner {
     random: Option<u32>,
     prepared: bool,
     standby: Standby,
+    known: Vec<Stamped>,
 }
 
 /// A report that tells nothing.
@@ -172,6 +173,7 @@ impl Runner {
             random: None,
             prepared: false,
             standby: Standby::default(),
+            known: Vec::new(),
         }
     }
 
@@ -258,6 +260,13 @@ impl Runner {
     #[must_use]
     pub fn check(&self, plan: &Plan) -> Vec<Diagnostic> {
         check::check(plan, &self.functions)
+    }
+
+    /// The events of the run that is taken up, as far as they were read already.
+    #[must_use]
+    pub(crate) fn known(mut self, events: Vec<Stamped>) -> Self {
+        self.known = events;
+        self
     }
 
     /// Starts what a run will need, so that it gets ready while the plan is read. Without this it is
@@ -361,7 +370,7 @@ impl Runner {
         self.take_up(run, "back-out")
     }
 
-    fn take_up(self, run: &str, command: &str) -> Result<Summary, Error> {
+    fn take_up(mut self, run: &str, command: &str) -> Result<Summary, Error> {
         let journal = Journal::open(&self.state_dir)?;
         let run = journal.find(run)?;
         let holder = Holder::this_process(facts::user());
@@ -370,7 +379,11 @@ impl Runner {
             run: run.clone(),
             problem,
         };
-        let events = stamped(&journal, &run)?;
+        // What is in the journal stays as it is; only what came later is read.
+        let mut events = std::mem::take(&mut self.known);
+        events.retain(|event| event.run == run);
+        let next = events.last().map_or(1, |event| event.seq + 1);
+        events.extend(events_of(&run, &journal.read_from(&run, next)?)?);
         if let Some(end) = ended(&events) {
             return Err(Error::Ended {
                 run,
@@ -577,29 +590,49 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
     begun
 }
 
-/// The events of a run.
-pub(crate) fn stamped(journal: &Journal, run: &str) -> Result<Vec<Stamped>, Error> {
-    events_of(run, journal.read(run)?)
+/// What the entries of a run hold.
+pub(crate) fn events_of(run: &str, entries: &[StoredEntry]) -> Result<Vec<Stamped>, Error> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let share = entries.len().div_ceil(workers).max(SHARE);
+    if entries.len() <= share {
+        return entries.iter().map(|stored| event_of(run, stored)).collect();
+    }
+    std::thread::scope(|scope| {
+        let shares: Vec<_> = entries
+            .chunks(share)
+            .map(|share| {
+                scope.spawn(move || -> Result<Vec<Stamped>, Error> {
+                    share.iter().map(|stored| event_of(run, stored)).collect()
+                })
+            })
+            .collect();
+        let mut events = Vec::with_capacity(entries.len());
+        for share in shares {
+            let parsed = share.join().map_err(|_| Error::Unreadable {
+                run: run.to_owned(),
+                problem: "deployrun has a defect: it panicked while it read an event".into(),
+            })?;
+            events.extend(parsed?);
+        }
+        Ok(events)
+    })
 }
 
-/// What the entries of a run hold.
-pub(crate) fn events_of(run: &str, entries: Vec<StoredEntry>) -> Result<Vec<Stamped>, Error> {
-    entries
-        .into_iter()
-        .map(|stored| {
-            serde_json::from_str(&stored.entry.data)
-                .map(|event| Stamped {
-                    run: run.to_owned(),
-                    seq: stored.seq,
-                    at_ms: stored.entry.at_ms,
-                    event,
-                })
-                .map_err(|e| Error::Unreadable {
-                    run: run.to_owned(),
-                    problem: format!("event {}: {e}", stored.seq),
-                })
+/// Fewer entries than this are not worth a thread.
+const SHARE: usize = 1000;
+
+fn event_of(run: &str, stored: &StoredEntry) -> Result<Stamped, Error> {
+    serde_json::from_str(&stored.entry.data)
+        .map(|event| Stamped {
+            run: run.to_owned(),
+            seq: stored.seq,
+            at_ms: stored.entry.at_ms,
+            event,
         })
-        .collect()
+        .map_err(|e| Error::Unreadable {
+            run: run.to_owned(),
+            problem: format!("event {}: {e}", stored.seq),
+        })
 }
 
 /// How a run ended, by its events.

@@ -11,7 +11,7 @@ use super::context::Context;
 pub(super) fn find(context: &Context, run: &str) -> Result<(String, Vec<Stamped>), Error> {
     let reader = Reader::open(&context.state)?;
     let run = reader.find(run)?;
-    let events = events_of(&run, reader.read(&run)?)?;
+    let events = events_of(&run, &reader.read(&run)?)?;
     Ok((run, events))
 }
 

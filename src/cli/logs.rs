@@ -365,7 +365,7 @@ impl<'a> Printer<'a> {
             let entries = reader
                 .read_from(&self.run, seq + 1)
                 .map_err(|e| Broken::Journal(e.into()))?;
-            let events = events_of(&self.run, entries).map_err(Broken::Journal)?;
+            let events = events_of(&self.run, &entries).map_err(Broken::Journal)?;
             for event in &events {
                 seq = event.seq;
                 outputs.hear(event);

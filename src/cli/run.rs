@@ -78,12 +78,13 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
 /// A runner as all commands want it; `before` is what was told of the run so far.
 pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
-        Format::Human => Box::new(human(context, before)),
+        Format::Human => Box::new(human(context, before.clone())),
         Format::Json => Box::new(JsonReport::new()),
     };
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())
         .report(report)
+        .known(before)
         .handle_signals();
     match context.random {
         Some(random) => runner.random(random),
