@@ -162,8 +162,10 @@ impl Runner {
     /// A runner with its journal in `state_dir`.
     #[must_use]
     pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        let state_dir = state_dir.into();
         Self {
-            state_dir: state_dir.into(),
+            // Steps work in the plan's directory, and whoever takes the run up, anywhere.
+            state_dir: std::path::absolute(&state_dir).unwrap_or(state_dir),
             args: Value::Object(serde_json::Map::new()),
             settings: Settings::default(),
             clock: Arc::new(SystemClock),
@@ -393,10 +395,20 @@ impl Runner {
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
         let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
+        let run_dir = self.state_dir.join("runs").join(&run);
+        let tries =
+            unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
+                Error::Unwritten {
+                    run: run.clone(),
+                    source,
+                }
+            })?;
         let cancel = Cancel::new()?;
         let env = environment::taken_up(frozen.env);
+        // A run that nothing can be done for but to tell of it needs no secrets.
+        let wanted = if tries.is_empty() { &events[..] } else { &[] };
         secret_source::all_there(
-            events.iter().map(|e| &e.event),
+            wanted.iter().map(|e| &e.event),
             (&frozen.root, &env),
             &cancel,
         )
@@ -425,14 +437,6 @@ impl Runner {
             boot_id: holder.boot_id.clone(),
         };
         let begun_in = begun_in(&events);
-        let run_dir = self.state_dir.join("runs").join(&run);
-        let tries =
-            unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
-                Error::Unwritten {
-                    run: run.clone(),
-                    source,
-                }
-            })?;
         let first = match command {
             _ if !tries.is_empty() => vec![Input::Unwritten { tries }],
             "back-out" => vec![Input::BackOutAsked { by: by.clone() }],
@@ -505,7 +509,7 @@ impl Runner {
         let driver = Driver::new(core, book, scripts, shared, setup, inbox, standby);
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
-        let end = core.end().cloned();
+        let end = book.end_unwritten().or(core.end()).cloned();
         Ok(Summary {
             run: book.run().to_owned(),
             outcome: end.as_ref().map_or(RunOutcome::Stuck, |end| end.outcome),

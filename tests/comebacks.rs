@@ -601,3 +601,31 @@ run("./act do a; : > ready; while ! test -e go; do sleep 0.05; done", #{ back_ou
         finished.told()
     );
 }
+
+/// The plan, whoever starts it and whoever takes it up are in three different directories.
+#[test]
+fn a_state_directory_is_found_again_from_anywhere() {
+    let body = r#"
+write_file("production/old.conf", "changed\n");
+run(": > ready; while ! test -e go; do sleep 0.05; done", #{ back_out: (), grace: "1s" });
+"#;
+    let site = Site::new("");
+    let before = site.tree();
+    let (outside, name) = (
+        site.path("").parent().expect("a parent").to_owned(),
+        site.path("").file_name().expect("a name").to_owned(),
+    );
+    site.write("plan.rhai", &plan(body));
+    let mut command = site.command(&["run"]);
+    command
+        .arg(Path::new(&name).join("plan.rhai"))
+        .env("DEPLOYRUN_STATE", Path::new(&name).join("state"))
+        .current_dir(&outside);
+    let live = Live::start(command);
+    wait_for(&site.path("ready"));
+    live.kill();
+    assert_ne!(difference(&before, &site.tree()), "");
+    let finished = site.finish(&["back-out", "--yes", "2"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(difference(&before, &site.tree()), "", "{}", finished.told());
+}

@@ -95,7 +95,9 @@ fn write_failed(reference: &Reference, n: u64) -> Point {
     let site = site(&reference.plan);
     let finished = site.finish_with(&["run", "plan.rhai"], FAULT, &format!("fail-write:{n}"));
     if finished.code == Some(0) {
-        assert_eq!(site.effects(), reference.effects, "{}", site.told());
+        assert_like_undisturbed(&site, reference);
+        // The last write of all has failed and was made up for, or there is no such write.
+        assert_free(&site);
         return Point::Beyond;
     }
     let acted =
@@ -123,10 +125,21 @@ fn writes_failed(reference: &Reference, n: u64) -> Point {
     let fault = format!("fail-writes-from:{n}");
     let finished = site.finish_with(&["run", "plan.rhai"], FAULT, &fault);
     if finished.code == Some(0) {
+        assert_like_undisturbed(&site, reference);
+        assert_free(&site);
         return Point::Beyond;
     }
     assert_announced(&site, &finished);
-    let wrong = difference(&reference.before, &site.tree());
+    // Only the very last write is missing: all is done, and nobody finds it in the journal.
+    let released = finished
+        .stderr
+        .contains("it was released, but that could not be written");
+    let tree = if released {
+        &reference.after
+    } else {
+        &reference.before
+    };
+    let wrong = difference(tree, &site.tree());
     assert_eq!(wrong, "", "{}\n{}", finished.told(), site.told());
     if site.effects().is_empty() {
         assert!(matches!(finished.code, Some(1 | 4)), "{}", finished.told());

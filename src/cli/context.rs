@@ -88,6 +88,8 @@ impl Global {
             }
         };
         let state = self.state.unwrap_or_else(default_state);
+        // Commands to type later are typed elsewhere.
+        let state = std::path::absolute(&state).unwrap_or(state);
         let random = |text: &str| text.parse().ok();
         Ok(Context {
             program: program(&state),
@@ -118,6 +120,7 @@ impl Context {
 fn program(state: &Path) -> String {
     let named = std::env::var_os("DEPLOYRUN_STATE").filter(|v| !v.is_empty());
     let usual = named.map_or_else(default_state, PathBuf::from);
+    let usual = std::path::absolute(&usual).unwrap_or(usual);
     if usual == *state {
         return "deployrun".to_owned();
     }

@@ -21,7 +21,12 @@ impl Files {
         log.push("-wal");
         let files = [path.to_owned(), PathBuf::from(log)];
         for (file, known) in files.iter().zip(&mut self.known) {
-            let now = fs::metadata(file).ok().map(|m| (m.dev(), m.ino()));
+            let now = match fs::metadata(file) {
+                Ok(facts) => Some((facts.dev(), facts.ino())),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                // What cannot be looked at may well be there; a write will tell.
+                Err(_) => continue,
+            };
             let what = match (*known, now) {
                 (Some(before), Some(now)) if before != now => "was replaced",
                 (Some(_), None) => "was removed",

@@ -102,7 +102,6 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
     });
     // A try before this one may have kept the former file: that one counts.
     if !is_kept(dir) {
-        fs::create_dir_all(dir).map_err(|e| wrong("can't keep the former", &e))?;
         keep(path, facts.as_ref(), dir).map_err(|e| wrong("can't keep the former", &e))?;
     }
     if same {
@@ -361,6 +360,7 @@ mod tests {
         for (name, setup) in before {
             let dir = tempfile::tempdir().expect("a directory");
             let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+            fs::create_dir(&keep).expect("a directory");
             setup(&path);
             let was = seen(&path);
             assert_eq!(put(&file(&path, "new\n", None), &keep), Ok(true), "{name}");
@@ -382,6 +382,7 @@ mod tests {
     fn what_a_killed_try_left_beside_the_file_goes() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::create_dir(&keep).expect("a directory");
         let names = || {
             let entries = fs::read_dir(dir.path()).expect("a directory");
             let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
@@ -411,6 +412,7 @@ mod tests {
     fn what_is_in_place_is_left_alone() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::create_dir(&keep).expect("a directory");
         fs::write(&path, "same\n").expect("written");
         let was = seen(&path);
         assert_eq!(put(&file(&path, "same\n", None), &keep), Ok(false));
@@ -423,6 +425,7 @@ mod tests {
     fn what_is_as_before_is_not_written_again() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::create_dir(&keep).expect("a directory");
         fs::write(&path, "same\n").expect("written");
         let inode = |path: &Path| fs::metadata(path).expect("there").ino();
         let before = inode(&path);
@@ -440,6 +443,7 @@ mod tests {
     fn a_back_out_that_fails_leaves_nothing_beside_the_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::create_dir(&keep).expect("a directory");
         fs::write(&path, "former\n").expect("written");
         put(&file(&path, "new\n", None), &keep).expect("put");
         // What is there now can be replaced by no file.
@@ -457,6 +461,7 @@ mod tests {
     fn the_access_list_of_the_former_file_goes_on() {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, keep) = (dir.path().join("app.conf"), dir.path().join("keep"));
+        fs::create_dir(&keep).expect("a directory");
         fs::write(&path, "former\n").expect("written");
         // user::rw-, user:1234:r--, group::---, mask::r--, other::---
         let entries: [(u16, u16, u32); 5] = [
@@ -502,7 +507,9 @@ mod tests {
         task.source = Some(source.to_string_lossy().into_owned());
         task.sha256 = sha256(&source).expect("a digest");
         fs::write(&source, "two").expect("written");
-        let error = put(&task, &dir.path().join("keep")).expect_err("refused");
+        let keep = dir.path().join("keep");
+        fs::create_dir(&keep).expect("a directory");
+        let error = put(&task, &keep).expect_err("refused");
         assert!(error.contains("has changed since"), "{error}");
         let names: Vec<_> = fs::read_dir(dir.path())
             .expect("a directory")

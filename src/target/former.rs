@@ -73,8 +73,8 @@ pub fn restore(path: &Path, dirs: &[PathBuf]) -> Result<String, String> {
         // What a try that was killed had begun to write.
         forget(&temporary(path, dir)).map_err(|e| wrong(&e))?;
     }
-    if !dirs.iter().any(|dir| dir.is_dir()) {
-        // A step that acted has had one.
+    if !dirs.first().is_some_and(|dir| dir.is_dir()) {
+        // A step that acted has had one, and the first keeps what was there before.
         return Err(format!(
             "{} can't be put back: what was there before is gone, with {}",
             path.display(),

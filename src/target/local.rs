@@ -16,7 +16,7 @@ mod left_over;
 mod running;
 mod standby;
 
-pub use running::Running;
+pub use running::{Running, Standing};
 pub use standby::Standby;
 
 /// A lock is held before its first line is there for less than a millisecond, by a supervisor that begins or by

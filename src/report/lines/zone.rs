@@ -18,7 +18,7 @@ impl Zone {
 
     pub(super) fn get(&self) -> &TimeZone {
         self.0.get_or_init(|| {
-            let chosen = std::env::var_os("TZ").is_some_and(|tz| !tz.is_empty());
+            let chosen = std::env::var_os("TZ").is_some();
             let local = (!chosen).then(|| of_file(Path::new("/etc/localtime")));
             local.flatten().unwrap_or_else(TimeZone::system)
         })

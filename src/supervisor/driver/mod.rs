@@ -1,6 +1,6 @@
 //! The loop around the core: it takes what happens, asks the core, and does what the core says.
 //!
-//! One task owns the run. Steps are waited for by their process descriptors, scripts speak through
+//! One task owns the run. Steps are waited for by the links to their supervisors, scripts speak through
 //! a channel, signals and time come in as inputs like anything else.
 
 mod record;
@@ -364,7 +364,7 @@ impl<S: Scripts> Driver<S> {
     /// A write failed. Space that was kept for this is freed and the write is tried again; either
     /// way nothing of the plan acts any more, and what is armed is backed out.
     fn on_journal_failure(&mut self, dropped: impl Iterator<Item = Action>) {
-        let detail = self.book.recover();
+        let detail = self.book.recover(&self.core.header().clone());
         if self.book.is_gone() {
             self.core.journal_is_gone();
         }

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use crate::journal::{
     AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, RunId, RunUpdate,
 };
-use crate::words::event::{Actor, Event, Stamped, json_text};
+use crate::words::event::{Actor, Event, RunEnd, Stamped, json_text};
 use crate::words::header::Header;
+use crate::words::outcome::{RunOutcome, StopCause};
 
 use super::Report;
 
@@ -47,6 +48,8 @@ pub struct Book {
     lock_wish: Option<LockWish>,
     /// What became of that: who else has the lock.
     lock_answer: Option<Option<LockHeld>>,
+    /// The end, if it could not be written.
+    end_unwritten: Option<RunEnd>,
 }
 
 impl Book {
@@ -66,6 +69,7 @@ impl Book {
             unowned: None,
             lock_wish: None,
             lock_answer: None,
+            end_unwritten: None,
         }
     }
 
@@ -85,6 +89,7 @@ impl Book {
             unowned: None,
             lock_wish: None,
             lock_answer: None,
+            end_unwritten: None,
         }
     }
 
@@ -140,19 +145,15 @@ impl Book {
         for event in events {
             self.stamp(event, at_ms);
         }
-        if urgent {
-            self.commit(Some(header))
-        } else {
-            true
-        }
+        if urgent { self.commit(header) } else { true }
     }
 
     /// Writes what waits; says whether that succeeded.
     pub(super) fn flush(&mut self, header: &Header) -> bool {
-        self.pending.is_empty() || self.commit(Some(header))
+        self.pending.is_empty() || self.commit(header)
     }
 
-    fn commit(&mut self, header: Option<&Header>) -> bool {
+    fn commit(&mut self, header: &Header) -> bool {
         self.pending_since = None;
         if self.gone {
             for event in std::mem::take(&mut self.pending) {
@@ -163,7 +164,7 @@ impl Book {
         let entries: Vec<Entry> = self.pending.iter().map(entry).collect();
         let result = match self.unborn.take() {
             None => {
-                let update = self.update(header);
+                let update = self.update(&header.environment);
                 self.journal.append_with(&self.run, &entries, &update)
             }
             Some(facts) => self.create(facts, &entries, header),
@@ -192,42 +193,28 @@ impl Book {
         &mut self,
         facts: NewRunFacts,
         entries: &[Entry],
-        header: Option<&Header>,
+        header: &Header,
     ) -> Result<(), AppendError> {
-        let header = header.cloned().unwrap_or_default();
         let name = if header.name.is_empty() {
             facts.name.clone()
         } else {
-            header.name
+            header.name.clone()
         };
         let new = NewRun {
             id: facts.id.clone(),
             plan: name,
-            version: header.version,
-            environment: header.environment,
+            version: header.version.clone(),
+            environment: header.environment.clone(),
             fingerprint: facts.fingerprint.clone(),
             frozen: facts.frozen.clone(),
             created_ms: self.pending.first().map_or(0, |event| event.at_ms),
         };
         // A run that ends before anything must be durable is written whole at once.
-        let update = self.update(None);
+        let update = self.update(&header.environment);
         let wish = self.lock_wish.as_ref();
         match self.journal.create_run_locked(&new, entries, &update, wish) {
             Ok((id, held)) => {
-                let wish = self.lock_wish.take();
-                if wish.is_some() {
-                    self.lock_answer = Some(held);
-                }
-                id.as_str().clone_into(&mut self.run);
-                for event in &mut self.pending {
-                    id.as_str().clone_into(&mut event.run);
-                }
-                // Without ownership another process could take the run up: that is a failed write.
-                self.unowned = (facts.born)(id.as_str()).err();
-                if let (Some(_), Some(wish)) = (&self.unowned, wish) {
-                    // If this fails too, the lock names a run that has a controller no more.
-                    let _ = self.journal.release_lock(&wish.environment, id.as_str());
-                }
+                self.is_born(facts, id.as_str(), held);
                 Ok(())
             }
             Err(error) => {
@@ -237,7 +224,25 @@ impl Book {
         }
     }
 
-    fn update(&self, header: Option<&Header>) -> RunUpdate {
+    /// The run is in the journal. `held` is who else has the lock that was wanted with it.
+    fn is_born(&mut self, facts: NewRunFacts, id: &str, held: Option<LockHeld>) {
+        let wish = self.lock_wish.take();
+        if wish.is_some() {
+            self.lock_answer = Some(held);
+        }
+        id.clone_into(&mut self.run);
+        for event in &mut self.pending {
+            id.clone_into(&mut event.run);
+        }
+        // Without ownership another process could take the run up: that is a failed write.
+        self.unowned = (facts.born)(id).err();
+        if let (Some(_), Some(wish)) = (&self.unowned, wish) {
+            // If this fails too, the lock names a run that has a controller no more.
+            let _ = self.journal.release_lock(&wish.environment, id);
+        }
+    }
+
+    fn update(&self, environment: &str) -> RunUpdate {
         let mut update = RunUpdate::default();
         for stamped in &self.pending {
             match &stamped.event {
@@ -245,7 +250,7 @@ impl Book {
                 Event::RunEnded { end } => {
                     update.outcome = Some(end.outcome.word().to_owned());
                     // The lock goes with the end: no crash can leave it behind an ended run.
-                    update.release_lock = header.map(|h| h.environment.clone());
+                    update.release_lock = Some(environment.to_owned());
                 }
                 _ => {}
             }
@@ -255,29 +260,49 @@ impl Book {
 
     /// After a failed write: frees the space kept for this and tries once more. If that fails too
     /// the journal is gone for this run. Returns what went wrong at first.
-    pub(super) fn recover(&mut self) -> String {
+    pub(super) fn recover(&mut self, header: &Header) -> String {
         let failure = std::mem::take(&mut self.failure);
         let _ = self.journal.reserve().release();
         if self.journal.recover_after_failure().is_ok() {
             self.drop_written();
-            if self.pending.is_empty() || self.commit(None) {
+            if self.pending.is_empty() || self.commit(header) {
                 return failure;
             }
         }
         self.gone = true;
-        let _ = self.commit(None);
+        for stamped in &mut self.pending {
+            if let Event::RunEnded { end } = &mut stamped.event {
+                unwritten_end(end, &failure);
+                self.end_unwritten = Some(end.clone());
+            }
+        }
+        let _ = self.commit(header);
         failure
+    }
+
+    /// The end of the run as it was told, if it could not be written.
+    pub fn end_unwritten(&self) -> Option<&RunEnd> {
+        self.end_unwritten.as_ref()
     }
 
     /// A write whose fate was unknown may have succeeded: what is there is not written again.
     fn drop_written(&mut self) {
-        if self.unborn.is_some() {
-            return;
-        }
         let first = self
             .pending
             .first()
             .map_or(self.next_seq, |event| event.seq);
+        if let Some(facts) = self.unborn.take() {
+            let id = facts.id.as_str().to_owned();
+            let there = self.journal.read_from(&id, first).unwrap_or_default();
+            let ours: Vec<Entry> = self.pending.iter().map(entry).collect();
+            if there.is_empty() || !there.iter().map(|stored| &stored.entry).eq(&ours) {
+                self.unborn = Some(facts);
+                return;
+            }
+            let environment = self.lock_wish.as_ref().map(|wish| wish.environment.clone());
+            let held = environment.and_then(|e| self.journal.lock(&e).ok().flatten());
+            self.is_born(facts, &id, held.filter(|held| held.run != id));
+        }
         let there = self
             .journal
             .read_from(&self.run, first)
@@ -338,6 +363,23 @@ pub struct Approval {
     pub at_ms: Option<i64>,
     /// Their words.
     pub comment: String,
+}
+
+/// An end that nobody finds in the journal is none to rely on: whoever looks later sees a run that
+/// goes on. Where nothing was changed, that is true all the same.
+fn unwritten_end(end: &mut RunEnd, failure: &str) {
+    if end.outcome == RunOutcome::Refused {
+        return;
+    }
+    if end.outcome != RunOutcome::Stuck {
+        end.reason = format!(
+            "it was {}, but that could not be written to the journal ({failure}): once it can be, \
+             `resume` goes on to the same end, `back-out` undoes the run",
+            end.outcome.word()
+        );
+    }
+    end.outcome = RunOutcome::Stuck;
+    end.cause = Some(StopCause::JournalFailed);
 }
 
 fn entry(stamped: &Stamped) -> Entry {

@@ -11,7 +11,7 @@ use crate::supervisor::core::{Action, Ended, Input, Try};
 use crate::supervisor::fiber::Message;
 use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
-use crate::target::local::{Ending, Found, Lost, Running, StepDir};
+use crate::target::local::{Ending, Found, Lost, Running, Standing, StepDir};
 use crate::target::tries;
 use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
@@ -89,7 +89,7 @@ impl<S: Scripts> Driver<S> {
         let _ = self.to_self.send(Message::Tell(input));
     }
 
-    /// Sends word when the process has ended.
+    /// Sends word when the step is over.
     fn await_end(&mut self, key: Try, dir: StepDir, running: Running) {
         let running = Arc::new(running);
         self.steps
@@ -428,10 +428,17 @@ impl<S: Scripts> Driver<S> {
 async fn over(fd: &AsyncFd<Arc<Running>>) -> std::io::Result<()> {
     loop {
         let mut ready = fd.readable().await?;
-        if fd.get_ref().is_over()? {
-            return Ok(());
+        match fd.get_ref().standing()? {
+            Standing::Over => return Ok(()),
+            Standing::Runs => ready.clear_ready(),
+            Standing::Dying => {
+                let process = fd.get_ref().process();
+                #[expect(deprecated, reason = "the descriptor is borrowed for as long")]
+                let process = AsyncFd::with_interest(process, Interest::READABLE)?;
+                drop(process.readable().await?);
+                return Ok(());
+            }
         }
-        ready.clear_ready();
     }
 }
 

@@ -13,10 +13,22 @@ use super::standby::Supervisor;
 use crate::target::step_supervisor;
 use crate::target::step_supervisor::orders::{self, Answer, Order};
 
-/// A step whose supervisor runs. Its descriptor becomes readable when the step is over or the
-/// supervisor gone, so it can be given to an async runtime (`AsyncFd::with_interest(running,
-/// Interest::READABLE)`) until [`Running::is_over`] says so; then
-/// [`StepDir::find`](super::StepDir::find) tells how the step ended. Dropping it leaves the step alone.
+/// How a step in flight stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It goes on.
+    Runs,
+    /// Its supervisor has let go of the link, and is about to be gone: [`Running::process`] tells
+    /// when it is.
+    Dying,
+    /// It is over, or its supervisor gone: [`StepDir::find`](super::StepDir::find) tells how the
+    /// step ended.
+    Over,
+}
+
+/// A step whose supervisor runs. Its descriptor becomes readable when there is something to ask
+/// [`Running::standing`] for, so it can be given to an async runtime
+/// (`AsyncFd::with_interest(running, Interest::READABLE)`). Dropping it leaves the step alone.
 #[derive(Debug)]
 pub struct Running {
     by: By,
@@ -62,30 +74,42 @@ impl Running {
         }
     }
 
-    /// Whether the step is over or its supervisor gone. To be asked when the descriptor is readable;
-    /// it does not wait, but for a supervisor that is just dying.
+    /// How it stands, without waiting. To be asked when the descriptor is readable.
     ///
     /// # Errors
     /// When the system does not tell.
-    pub fn is_over(&self) -> io::Result<bool> {
+    pub fn standing(&self) -> io::Result<Standing> {
         let supervisor = match &self.by {
             By::Ours(supervisor) => supervisor,
-            By::Adopted(pidfd) => return readable(pidfd, Some(Duration::ZERO)),
+            By::Adopted(pidfd) => {
+                let gone = readable(pidfd, Some(Duration::ZERO))?;
+                return Ok(if gone { Standing::Over } else { Standing::Runs });
+            }
         };
-        if self.answer.get().is_some() {
-            return Ok(true);
+        if self.answer.get().is_none() {
+            match orders::hear(&supervisor.link) {
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Standing::Runs),
+                other => drop(self.answer.set(other?)),
+            }
         }
-        let answer = match orders::hear(&supervisor.link) {
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
-            other => other?,
-        };
-        if answer.is_none() {
-            // Its lock ends with it, and only then can be told how the step stands.
-            readable(&supervisor.pidfd, None)?;
-            let _ = supervisor.handle.try_wait();
+        if self.answer.get().is_some_and(Option::is_some) {
+            return Ok(Standing::Over);
         }
-        let _ = self.answer.set(answer);
-        Ok(true)
+        // Its lock ends with it, and only then can be told how the step stands.
+        if !readable(&supervisor.pidfd, Some(Duration::ZERO))? {
+            return Ok(Standing::Dying);
+        }
+        let _ = supervisor.handle.try_wait();
+        Ok(Standing::Over)
+    }
+
+    /// The supervisor's process, as a descriptor that becomes readable when it is gone.
+    #[must_use]
+    pub fn process(&self) -> BorrowedFd<'_> {
+        match &self.by {
+            By::Ours(supervisor) => supervisor.pidfd.as_fd(),
+            By::Adopted(pidfd) => pidfd.as_fd(),
+        }
     }
 
     /// Blocks until the step is over or its supervisor gone.
@@ -104,11 +128,16 @@ impl Running {
     pub fn wait_for(&self, time: Duration) -> io::Result<bool> {
         let until = Instant::now().checked_add(time);
         loop {
-            if self.is_over()? {
+            let standing = self.standing()?;
+            if standing == Standing::Over {
                 return Ok(true);
             }
             let rest = until.map(|u| u.saturating_duration_since(Instant::now()));
-            if !readable(self, rest)? && rest.is_some_and(|rest| rest.is_zero()) {
+            let ready = match standing {
+                Standing::Dying => readable(&self.process(), rest)?,
+                Standing::Runs | Standing::Over => readable(self, rest)?,
+            };
+            if !ready && rest.is_some_and(|rest| rest.is_zero()) {
                 return Ok(false);
             }
         }
@@ -127,7 +156,7 @@ impl Running {
                     Ending::Now => Order::EndNow,
                 };
                 match orders::send(&supervisor.link, &order) {
-                    Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+                    Err(e) if orders::is_gone(&e) => Ok(()),
                     other => other,
                 }
             }

@@ -104,7 +104,7 @@ impl Standby {
             match orders::send(&supervisor.link, &order) {
                 Ok(()) => return Ok(Running::ours(supervisor)),
                 // It was killed while it stood by, and has not heard of the step.
-                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => {}
+                Err(e) if orders::is_gone(&e) => {}
                 Err(e) => return Err(e),
             }
         }

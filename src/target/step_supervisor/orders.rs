@@ -82,6 +82,15 @@ pub(crate) fn send(link: impl AsFd, order: &Order) -> io::Result<()> {
     Ok(())
 }
 
+/// Does this failure to send mean that there is nobody at the other end? A peer that died with
+/// something unread resets the link first.
+pub(crate) fn is_gone(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
 /// Takes the next order; `None` when the controller is gone.
 ///
 /// # Errors
