@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::path::Path;
 
-use crate::target::local::{Found, Lost, StepDir};
+use crate::target::local::{Found, StepDir};
 use crate::target::tries;
 use crate::words::event::{Event, LimitBy, Unwritten};
 use crate::words::outcome::Outcome;
@@ -105,12 +105,7 @@ fn tell(dir: &StepDir, key: &Try, boot: &str) -> Result<Option<Unwritten>, LookE
             tail_of(&end),
         )),
         Found::Lost { why, survivors, .. } => {
-            let why = match why {
-                Lost::Reboot => "the machine was started anew",
-                Lost::SupervisorDied => "its supervisor was killed",
-                Lost::Removed => "its directory was removed",
-            };
-            let how = with_survivors(format!("has an unknown end: {why}"), &survivors);
+            let how = with_survivors(format!("has an unknown end: {}", why.words()), &survivors);
             Some(told(Outcome::Unknown, how, String::new()))
         }
         Found::NeverStarted if tries::is_own(dir.path()) => {

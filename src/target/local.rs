@@ -105,6 +105,18 @@ pub enum Lost {
     Removed,
 }
 
+impl Lost {
+    /// In words, as a reason.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Reboot => "the machine was started anew",
+            Self::SupervisorDied => "its supervisor was killed",
+            Self::Removed => "its directory was removed from the state directory",
+        }
+    }
+}
+
 /// How fast to end a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {

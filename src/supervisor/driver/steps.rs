@@ -11,7 +11,7 @@ use crate::supervisor::core::{Action, Ended, Input, Try};
 use crate::supervisor::fiber::Message;
 use crate::target::environment;
 use crate::target::files::{self, PutTask, RestoreTask};
-use crate::target::local::{Ending, Found, Lost, Running, Standing, StepDir};
+use crate::target::local::{Ending, Found, Running, Standing, StepDir};
 use crate::target::tries;
 use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
@@ -456,11 +456,7 @@ fn told(found: Result<Found, crate::target::local::FindError>) -> Ended {
         Ok(Found::Lost { why, survivors, .. }) => {
             let mut end = blank_end();
             end.end = End::Unseen;
-            end.tail = match why {
-                Lost::Reboot => "the machine was started anew".into(),
-                Lost::Removed => "its directory was removed from the state directory".into(),
-                Lost::SupervisorDied => "its supervisor was killed".into(),
-            };
+            end.tail = why.words().to_owned();
             end.survivors = survivors;
             Ended::Seen(Box::new(end))
         }

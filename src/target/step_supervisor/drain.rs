@@ -1,7 +1,7 @@
 //! Reads on for a daemon that a step left behind with the step's output pipes.
 //!
 //! Were the pipes closed, the freshly deployed daemon would die of SIGPIPE at its next line. The
-//! supervisor itself must end, because its end is what the controller waits for, so the pipes are
+//! supervisor itself must end, because its end is what an adopter waits for, so the pipes are
 //! handed to this process: stdin is a file in memory with what it has to know, stdout and stderr are
 //! the read ends.
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::publish::private;
+use crate::words::hidden::push_visible;
 use crate::words::step::Captured;
 
 /// Name of the spool's first file; those behind a gap carry the offset of their first byte.
@@ -366,17 +367,15 @@ impl Tail {
     }
 }
 
-/// Control characters except tab and newline as `\xNN`, so that a terminal cannot be driven by them.
+/// Control characters except tab and newline as `\xNN`, so that a terminal cannot be driven by them,
+/// and what nobody would see as its number.
 pub(crate) fn visible(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\t' && c != '\n' {
             out.push_str(&format!("\\x{:02x}", u32::from(c)));
-        } else if matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
-            // They would turn what follows around.
-            out.extend(c.escape_unicode());
         } else {
-            out.push(c);
+            push_visible(&mut out, c);
         }
     }
     out
