@@ -5,7 +5,7 @@
 //! and a reserve of disk space. Nothing else in deployrun sees SQLite.
 //!
 //! - **An append is durable when it returns.** It is one transaction in the write-ahead log with
-//!   `synchronous=FULL`: one fsync.
+//!   `synchronous=FULL`: one sync of the log.
 //! - **After a failed write nothing more is written** until `Journal::recover_after_failure`. Only a
 //!   full disk is known to have written nothing; after any other failed commit the entries may be
 //!   there or not, and only reading the journal again tells.

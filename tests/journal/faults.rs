@@ -17,10 +17,10 @@ const EXISTING: u64 = 8;
 const FAULTS: [(&str, &str); 12] = [
     ("pwrite64", "EIO"),
     ("pwrite64", "ENOSPC"),
-    ("fsync", "EIO"),
-    ("fsync", "ENOSPC"),
     ("fdatasync", "EIO"),
     ("fdatasync", "ENOSPC"),
+    ("fsync", "EIO"),
+    ("fsync", "ENOSPC"),
     ("write", "EIO"),
     ("write", "ENOSPC"),
     ("ftruncate", "EIO"),
@@ -64,7 +64,8 @@ impl Injected {
     /// It comes after the sync of the commit with nothing written to the log in between, so no entry hangs on it: the
     /// checkpoint is given up, and a later one does all of its work again.
     fn is_checkpoint_sync(&self) -> bool {
-        self.line.starts_with("fsync(") && self.before.starts_with("fsync(")
+        let is_sync = |line: &str| line.starts_with("fdatasync(") || line.starts_with("fsync(");
+        is_sync(&self.line) && is_sync(&self.before)
     }
 }
 
@@ -79,7 +80,7 @@ fn inject(
     let output = Command::new("strace")
         .args(["-y", "-o"])
         .arg(&log)
-        .args(["-e", &format!("trace={call},pwrite64,fsync")])
+        .args(["-e", &format!("trace={call},pwrite64,fsync,fdatasync")])
         .args(["-e", &format!("inject={call}:error={error}:when={nth}")])
         .arg(writer())
         .arg(state)
@@ -218,7 +219,7 @@ fn an_existing_journal_on_a_failing_disk_never_reports_what_is_not_there() {
         }
         eprintln!("{fault:?}: {tally:?}");
         let noticed = tally.full + tally.unknown_absent + tally.unknown_present;
-        if ["pwrite64", "fsync"].contains(&fault.0) {
+        if ["pwrite64", "fdatasync"].contains(&fault.0) {
             assert!(tally.points > 20 && noticed > 10, "{fault:?}: {tally:?}");
         }
     }
