@@ -144,7 +144,7 @@ impl StepDir {
     }
 
     /// Takes another program than this one for the supervisor; its `main` must call
-    /// [`step_supervisor::dispatch`].
+    /// [`dispatch`](super::step_supervisor::dispatch).
     #[must_use]
     pub fn with_exe(mut self, exe: impl Into<PathBuf>) -> Self {
         self.exe = exe.into();

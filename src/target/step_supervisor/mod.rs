@@ -1,7 +1,7 @@
 //! The process around a step.
 //!
 //! The controller starts its own binary again as `deployrun __supervise`, with one end of a link (see
-//! [`orders`]) for stdin, and gives it a step. The process owns the step from then on, so that a step
+//! `orders`) for stdin, and gives it a step. The process owns the step from then on, so that a step
 //! neither dies with the controller nor outlives its timeout: it is in a session of its own, the
 //! subreaper of all that the step starts, reads the output, keeps the deadlines, ends the whole tree
 //! when it must end, and publishes how the step ended. It has no threads, no async runtime and syncs
