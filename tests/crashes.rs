@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use support::crash::{
-    Reference, assert_as_before, assert_free, assert_like_undisturbed, assert_sound, reference,
-    site, take_up, take_up_after_failure, unwritten,
+    Reference, assert_as_before, assert_free, assert_like_undisturbed, assert_sound, left_by,
+    reference, site, take_up, take_up_after_failure, unwritten,
 };
 use support::live::{Finished, Live};
 use support::site::Site;
@@ -170,16 +170,7 @@ fn refused(reference: &Reference, call: &str, error: &str, n: u64, all: bool) ->
         _ => panic!("{}", told()),
     }
     assert_nothing_after_the_failure(&site, &finished);
-    // Only the very last write is missing: all is done, and nobody finds it in the journal.
-    let released = finished
-        .stderr
-        .contains("it was released, but that could not be written");
-    let tree = if released {
-        &reference.after
-    } else {
-        &reference.before
-    };
-    let wrong = difference(tree, &site.tree());
+    let wrong = difference(left_by(reference, &finished), &site.tree());
     assert_eq!(wrong, "", "{}", told());
     // What the journal has not is told later, or made up for; then the environment is free.
     for run in unfinished(&site) {

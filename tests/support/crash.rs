@@ -217,3 +217,14 @@ pub fn take_up_after_failure(site: &Site, run: &str, command: &str) -> Finished 
     assert_eq!(listed, unknown, "{told}");
     finished
 }
+
+/// The tree that a run must leave whose writes failed: that of before, unless only the very last write
+/// is missing: then all is done, and nobody finds it in the journal.
+pub fn left_by<'r>(reference: &'r Reference, finished: &Finished) -> &'r Tree {
+    let unwritten = "it was released, but that could not be written";
+    if finished.stderr.contains(unwritten) {
+        &reference.after
+    } else {
+        &reference.before
+    }
+}
