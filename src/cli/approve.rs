@@ -75,10 +75,10 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
 
 fn tell(context: &Context, run: &str, name: &str, what: &str) -> u8 {
     match context.format {
-        Format::Human => out::line(&format!("run {run}: `{name}` {what}")),
         Format::Json => {
             out::line(&json!({ "run": run, "name": name, "approved": what }).to_string());
         }
+        _ => out::line(&format!("run {run}: `{name}` {what}")),
     }
     0
 }

@@ -30,7 +30,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             let texts: Vec<String> = found.iter().map(json_text).collect();
             out::lines(texts.iter().map(String::as_str));
         }
-        Format::Human => {
+        _ => {
             for problem in &found {
                 let is_shown = context.verbosity >= 0 || problem.level == Level::Error;
                 if is_shown {

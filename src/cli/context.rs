@@ -16,7 +16,7 @@ pub(super) struct Global {
     /// The directory that holds the journal [default: $XDG_STATE_HOME/deployrun]
     #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_STATE")]
     state: Option<PathBuf>,
-    /// What to print
+    /// What to print; not every command has every form
     #[arg(
         long,
         value_enum,
@@ -47,8 +47,38 @@ pub(super) struct Global {
 pub(super) enum Format {
     /// For people.
     Human,
-    /// One JSON object a line.
+    /// JSON, one object a line.
     Json,
+    /// JUnit XML.
+    Junit,
+    /// One HTML file that needs no other.
+    Html,
+    /// SARIF 2.1.
+    Sarif,
+    /// Annotations of GitHub Actions.
+    Github,
+}
+
+impl Format {
+    /// The word on the command line.
+    fn word(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    /// # Errors
+    /// When a command that has these forms has not this one.
+    pub(super) fn is_among(self, command: &str, forms: &[Self]) -> Result<(), String> {
+        if forms.contains(&self) {
+            return Ok(());
+        }
+        let has: Vec<String> = forms.iter().map(|form| form.word()).collect();
+        Err(format!(
+            "`{command}` has no format `{}`; it has: {}",
+            self.word(),
+            has.join(", ")
+        ))
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

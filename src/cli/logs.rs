@@ -322,11 +322,11 @@ impl<'a> Printer<'a> {
         let mut all = String::new();
         for piece in pieces {
             let line = match (self.context.format, piece) {
-                (Format::Human, Piece::Line(text)) => text.clone(),
-                (Format::Human, Piece::Gap(bytes)) => {
+                (Format::Json, piece) => self.json(output, piece),
+                (_, Piece::Line(text)) => text.clone(),
+                (_, Piece::Gap(bytes)) => {
                     format!("[… {} left out here …]", show_bytes(*bytes))
                 }
-                (Format::Json, piece) => self.json(output, piece),
             };
             all.push_str(&line);
             all.push('\n');

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use context::Global;
+use context::{Format, Global};
 
 /// Executes deployment plans: reviews, waits for the window, releases while watching, and backs out
 /// when it goes wrong.
@@ -55,6 +55,26 @@ enum Command {
     Window(window::Args),
 }
 
+impl Command {
+    /// # Errors
+    /// When the command does not have this form of output.
+    fn has_format(&self, format: Format) -> Result<(), String> {
+        use Format::{Human, Json};
+        let (name, forms): (&str, &[Format]) = match self {
+            Self::Run(_) => ("run", &[Human, Json]),
+            Self::Check(_) => ("check", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json]),
+            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Runs(_) => ("runs", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Logs(_) => ("logs", &[Human, Json]),
+            Self::Approve(_) => ("approve", &[Human, Json]),
+            Self::Window(_) => ("window", &[Human, Json]),
+        };
+        format.is_among(name, forms)
+    }
+}
+
 /// Runs the command that the program's arguments name.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -67,7 +87,11 @@ pub fn main() -> ExitCode {
         }
     };
     trace();
-    let context = match cli.global.context() {
+    let context = cli.global.context().and_then(|context| {
+        cli.command.has_format(context.format)?;
+        Ok(context)
+    });
+    let context = match context {
         Ok(context) => context,
         Err(problem) => {
             crate::report::out::error_line(&format!("error: {problem}"));

@@ -18,7 +18,7 @@ pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
             let line = json!({ "error": error.to_string(), "findings": found });
             out::error_line(&line.to_string());
         }
-        (Format::Human, Error::Check(found)) => {
+        (_, Error::Check(found)) => {
             for problem in found {
                 out::error_line(&format!("{}\n", diagnostics::show(problem, context.style)));
             }
@@ -44,10 +44,10 @@ pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
 pub(super) fn say(context: &Context, problem: &str) {
     let problem = &whole_commands(problem, &context.program);
     match context.format {
-        Format::Human => {
+        Format::Json => out::error_line(&json!({ "error": problem }).to_string()),
+        _ => {
             let mark = context.style.paint(Tone::Bad, "error:");
             out::error_line(&format!("{mark} {problem}"));
         }
-        Format::Json => out::error_line(&json!({ "error": problem }).to_string()),
     }
 }

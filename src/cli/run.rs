@@ -78,8 +78,8 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
 /// A runner as all commands want it; `before` is what was told of the run so far.
 pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
-        Format::Human => Box::new(human(context, before.clone())),
         Format::Json => Box::new(JsonReport::new()),
+        _ => Box::new(human(context, before.clone())),
     };
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())

@@ -55,7 +55,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             let texts: Vec<String> = rows.iter().map(Row::json).collect();
             out::lines(texts.iter().map(String::as_str));
         }
-        Format::Human if rows.is_empty() => {
+        _ if rows.is_empty() => {
             let which = match (&args.environment, args.unfinished) {
                 (None, false) => "no runs",
                 (None, true) => "no unfinished runs",
@@ -64,7 +64,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             };
             out::line(&format!("{which} in {}", context.state.display()));
         }
-        Format::Human => table(context, &rows, has_more),
+        _ => table(context, &rows, has_more),
     }
     0
 }

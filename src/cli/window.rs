@@ -68,7 +68,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
                 out::line(&json_line(opening, from, args.needed));
             }
         }
-        Format::Human => {
+        _ => {
             let when = match &args.from {
                 None => "now".to_owned(),
                 Some(_) => format!("at {}", show_instant(from.as_millisecond(), &zone)),
