@@ -4,6 +4,7 @@
 //! and the output of steps, which lies in their directories. [`lines`] decides what is said;
 //! everything else here only brings it out.
 
+mod beside;
 pub mod diagnostics;
 pub mod human;
 pub mod json;
@@ -12,6 +13,9 @@ pub mod lines;
 pub mod out;
 pub mod output;
 mod thread;
+pub mod trace;
+
+pub use beside::Beside;
 
 use line::Tone;
 

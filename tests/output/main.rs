@@ -2,10 +2,14 @@
 //!
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
+mod collector;
 mod commands;
+mod diagnostics;
 mod embedding;
 mod inputs;
 mod next_command;
 mod outcomes;
 mod scene;
 mod statuses;
+mod trace_tree;
+mod tracing;

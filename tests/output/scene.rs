@@ -64,6 +64,10 @@ impl Scene {
             "DEPLOYRUN_YES",
             "NO_COLOR",
             "CI",
+            "DEPLOYRUN_LOG",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "TRACEPARENT",
         ] {
             command.env_remove(name);
         }
