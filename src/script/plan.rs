@@ -1,5 +1,6 @@
 //! A plan as it was read: its sources, their fingerprint, and their syntax trees.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,8 +8,11 @@ use std::sync::Arc;
 use rhai::AST;
 use sha2::{Digest, Sha256};
 
+use crate::libraries::{Libraries, Project, project, shelf};
 use crate::words::diagnostic::Diagnostic;
+use crate::words::digest::hex;
 use crate::words::place::Place;
+use crate::words::suggest::nearest;
 
 use super::engine;
 use super::modules::{self, ImportPath};
@@ -59,18 +63,18 @@ impl Plan {
             .ok_or_else(|| error("its name is not valid UTF-8".into()))?
             .to_owned();
         let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut plan = Self::empty(main.clone(), root);
-        plan.add(main, text, &|plan, id| {
-            let file = plan.root.join(id);
-            if !file.exists()
-                && let Some(other) = in_other_case(&plan.root, id)
-            {
-                return Err(format!(
-                    "no such file; there is `{other}`, in other letters"
-                ));
-            }
-            jail(&plan.root, &file)?;
-            read_source(&file)
+        let mut plan = Self::empty(main.clone(), root.clone());
+        let libraries = LazyCell::new(|| libraries_of(&root));
+        plan.add(main, text, &|plan, from, id| {
+            let Some((name, file)) = modules::library_of(id) else {
+                return read_below(&plan.root, id, "the plan's directory")
+                    .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None));
+            };
+            let dir = library(&libraries, from, name, file)?;
+            read_below(dir, file, &format!("the library `{name}`")).map_err(|problem| {
+                let path = format!("{name}/{file}");
+                (format!("`{path}` can't be imported: {problem}"), None)
+            })
         });
         Ok(plan)
     }
@@ -86,11 +90,9 @@ impl Plan {
             plan.problems.push(problem);
             return plan;
         };
-        plan.add(main.to_owned(), text, &|_, id| {
-            sources
-                .get(id)
-                .cloned()
-                .ok_or_else(|| "no such file".to_owned())
+        plan.add(main.to_owned(), text, &|_, _, id| {
+            let there = sources.get(id).cloned();
+            there.ok_or_else(|| (format!("`{id}` can't be imported: no such file"), None))
         });
         plan
     }
@@ -111,7 +113,7 @@ impl Plan {
         &mut self,
         id: String,
         text: String,
-        read: &dyn Fn(&Self, &str) -> Result<String, String>,
+        read: &dyn Fn(&Self, &str, &str) -> Result<String, modules::Problem>,
     ) {
         let mut to_do = vec![(id, text)];
         while let Some((id, text)) = to_do.pop() {
@@ -138,13 +140,17 @@ impl Plan {
                         None => modules::unknown_std(&path),
                     },
                     Ok(ImportPath::File(path)) if self.sources.contains_key(&path) => continue,
-                    Ok(ImportPath::File(path)) => match read(self, &path) {
-                        Ok(text) => {
-                            to_do.push((path, text));
-                            continue;
+                    Ok(ImportPath::File(path) | ImportPath::Library(path)) => {
+                        // Read even if it is there: not everybody may import it.
+                        match read(self, &id, &path) {
+                            Ok(_) if self.sources.contains_key(&path) => continue,
+                            Ok(text) => {
+                                to_do.push((path, text));
+                                continue;
+                            }
+                            Err(problem) => problem,
                         }
-                        Err(problem) => (format!("`{path}` can't be imported: {problem}"), None),
-                    },
+                    }
                     Err(problem) => problem,
                 };
                 let mut found = Diagnostic::error("bad-import", import.place, problem.0);
@@ -232,18 +238,6 @@ impl Plan {
     }
 }
 
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 fn stdlib(path: &str) -> Option<&'static str> {
     STDLIB
         .iter()
@@ -289,6 +283,62 @@ fn read_source(path: &Path) -> Result<String, String> {
         .unwrap_or(text))
 }
 
+/// What the plans in `root` may import of libraries; `None` when no project is around them.
+fn libraries_of(root: &Path) -> Result<Option<Libraries>, String> {
+    let project = Project::around(root)?;
+    let cache = shelf::default_cache();
+    project.map(|project| project.libraries(&cache)).transpose()
+}
+
+/// The directory of the library `name`, for an import in `from`.
+fn library<'l>(
+    libraries: &'l Result<Option<Libraries>, String>,
+    from: &str,
+    name: &str,
+    file: &str,
+) -> Result<&'l Path, modules::Problem> {
+    let libraries = match libraries {
+        Ok(libraries) => libraries.as_ref(),
+        Err(problem) => {
+            let text = format!("`{name}/{file}` can't be imported: {problem}");
+            return Err((text, None));
+        }
+    };
+    let from = modules::library_of(from).map(|(from, _)| from);
+    let names = match libraries.map(|libraries| libraries.dir(from, name)) {
+        Some(Ok(dir)) => return Ok(dir),
+        Some(Err(names)) => names,
+        None => Vec::new(),
+    };
+    let whose = match from {
+        Some(from) => format!("the library `{from}` names none of that name"),
+        None => format!("no {} here or above names one", project::FILE),
+    };
+    let stem = file.strip_suffix(".rhai").unwrap_or(file);
+    let hint = match nearest(name, names) {
+        Some(near) => format!("did you mean \"{near}/{stem}\"?"),
+        None => format!(
+            "write \"./{name}/{stem}\" for a file beside this one; `deployrun lib add` names a \
+             library"
+        ),
+    };
+    Err((format!("there is no library `{name}`: {whose}"), Some(hint)))
+}
+
+/// Reads the source `id` below `dir`, which is called `what`.
+fn read_below(dir: &Path, id: &str, what: &str) -> Result<String, String> {
+    let file = dir.join(id);
+    if !file.exists()
+        && let Some(other) = in_other_case(dir, id)
+    {
+        return Err(format!(
+            "no such file; there is `{other}`, in other letters"
+        ));
+    }
+    jail(dir, &file, what)?;
+    read_source(&file)
+}
+
 /// A file whose name differs from `id` only in capital and small letters.
 fn in_other_case(root: &Path, id: &str) -> Option<String> {
     let mut found = Vec::new();
@@ -301,15 +351,15 @@ fn in_other_case(root: &Path, id: &str) -> Option<String> {
     Some(found.join("/"))
 }
 
-/// Symbolic links may not lead out of the plan's root either.
-fn jail(root: &Path, file: &Path) -> Result<(), String> {
+/// Symbolic links may not lead out of the root either.
+fn jail(root: &Path, file: &Path, what: &str) -> Result<(), String> {
     let real_root = root.canonicalize().map_err(|e| io_words(&e))?;
     let real = file.canonicalize().map_err(|e| io_words(&e))?;
     if real.starts_with(&real_root) {
         Ok(())
     } else {
         Err(format!(
-            "it leads outside the plan's directory, to {}",
+            "it leads outside {what}, to {}",
             real.display()
         ))
     }

@@ -3,10 +3,12 @@
 pub mod call;
 pub mod clock;
 pub mod diagnostic;
+pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod header;
 pub mod hidden;
+pub mod library;
 pub mod mask;
 pub mod outcome;
 pub mod place;
