@@ -12,6 +12,7 @@ pub mod manual;
 pub mod modules;
 pub mod nesting;
 pub mod plan;
+mod project_file;
 pub mod run;
 pub mod secret_source;
 pub mod secret_text;

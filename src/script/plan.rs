@@ -9,9 +9,11 @@ use sha2::{Digest, Sha256};
 
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
+use crate::words::project::Project;
 
 use super::engine;
 use super::modules::{self, ImportPath};
+use super::project_file;
 use super::source_text;
 
 /// Bytes that a source may have. Far above any plan.
@@ -32,6 +34,7 @@ pub struct Plan {
     /// Trees of sources with errors; only the static check looks at them.
     faulty: BTreeMap<String, Arc<AST>>,
     problems: Vec<Diagnostic>,
+    project: Option<Project>,
 }
 
 /// Why a plan could not be read at all.
@@ -60,6 +63,11 @@ impl Plan {
             .to_owned();
         let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         let mut plan = Self::empty(main.clone(), root);
+        // Before the modules: it may say where they are.
+        match project_file::read(&plan.root) {
+            Ok(project) => plan.project = project,
+            Err(problems) => plan.problems = problems,
+        }
         plan.add(main, text, &|plan, id| {
             let file = plan.root.join(id);
             if !file.exists()
@@ -103,6 +111,7 @@ impl Plan {
             asts: BTreeMap::new(),
             faulty: BTreeMap::new(),
             problems: Vec::new(),
+            project: None,
         }
     }
 
@@ -211,7 +220,14 @@ impl Plan {
             .map(|(id, ast)| (id.as_str(), &**ast))
     }
 
-    /// What is wrong with the text: syntax, imports.
+    /// What the project file above the plan says; `None` when there is none, or a plan was made
+    /// from sources at hand.
+    #[must_use]
+    pub fn project(&self) -> Option<&Project> {
+        self.project.as_ref()
+    }
+
+    /// What is wrong with the text: syntax, imports, the project file.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
@@ -256,7 +272,8 @@ pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(id, _)| *id)
 }
 
-fn read_source(path: &Path) -> Result<String, String> {
+/// The text of a file that a person wrote.
+pub(super) fn read_source(path: &Path) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(|e| io_words(&e))?;
     if facts.is_dir() {
         return Err("it is a directory, not a file".into());
