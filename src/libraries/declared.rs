@@ -132,7 +132,11 @@ mod tests {
             .collect();
         assert_eq!(
             shown,
-            ["base git+/srv/base", "platform git+ssh://git@h/p#tag=v1", "web path+../web"]
+            [
+                "base git+/srv/base",
+                "platform git+ssh://git@h/p#tag=v1",
+                "web path+../web"
+            ]
         );
         assert_eq!(declared.library, None);
     }
@@ -140,16 +144,43 @@ mod tests {
     #[test]
     fn what_cannot_be_is_said() {
         for (text, problem) in [
-            ("[libraries]\nstd = { path = \"x\" }", "`std` is what deployrun itself brings"),
-            ("[libraries]\na = {}", "[libraries] a: write path = \"…\" or git = \"…\""),
-            ("[libraries]\na = { path = \"x\", git = \"y\" }", "[libraries] a: write path or git, not both"),
-            ("[libraries]\na = { path = \"x\", tag = \"y\" }", "[libraries] a: a path has no tag"),
-            ("[libraries]\na = { git = \"x\", tag = \"y\", rev = \"z\" }", "write one of tag, rev and branch"),
-            ("[libraries]\na = { git = \"--upload-pack=x\" }", "is nothing that git could fetch"),
+            (
+                "[libraries]\nstd = { path = \"x\" }",
+                "`std` is what deployrun itself brings",
+            ),
+            (
+                "[libraries]\na = {}",
+                "[libraries] a: write path = \"…\" or git = \"…\"",
+            ),
+            (
+                "[libraries]\na = { path = \"x\", git = \"y\" }",
+                "[libraries] a: write path or git, not both",
+            ),
+            (
+                "[libraries]\na = { path = \"x\", tag = \"y\" }",
+                "[libraries] a: a path has no tag",
+            ),
+            (
+                "[libraries]\na = { git = \"x\", tag = \"y\", rev = \"z\" }",
+                "write one of tag, rev and branch",
+            ),
+            (
+                "[libraries]\na = { git = \"--upload-pack=x\" }",
+                "is nothing that git could fetch",
+            ),
             ("[libraries]\na = { gti = \"x\" }", "unknown field `gti`"),
-            ("[library]\nname = \"a\"\nversion = \"1\"", "`1` is no version"),
-            ("[library]\nname = \"a\"\nversion = \"1.0.0\"\ndeployrun = \">= 99\"", "wants deployrun >= 99, and this is"),
-            ("[library]\nname = \"a\"\nversion = \"1.0.0\"\n[libraries]\na.path = \"x\"", "can't need itself"),
+            (
+                "[library]\nname = \"a\"\nversion = \"1\"",
+                "`1` is no version",
+            ),
+            (
+                "[library]\nname = \"a\"\nversion = \"1.0.0\"\ndeployrun = \">= 99\"",
+                "wants deployrun >= 99, and this is",
+            ),
+            (
+                "[library]\nname = \"a\"\nversion = \"1.0.0\"\n[libraries]\na.path = \"x\"",
+                "can't need itself",
+            ),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(problem), "{text}\n{error}");

@@ -78,7 +78,9 @@ impl Lock {
     /// Never: what it holds can be written.
     pub fn text(&self) -> Result<String, String> {
         let text = toml::to_string(self).map_err(|e| e.to_string())?;
-        Ok(format!("# Written by `deployrun lib`; keep it with the project.\n{text}"))
+        Ok(format!(
+            "# Written by `deployrun lib`; keep it with the project.\n{text}"
+        ))
     }
 
     /// All libraries, by name.

@@ -4,10 +4,10 @@
 //! of the lock. Fetching is for the `lib` commands.
 
 pub mod declared;
+pub mod dependent;
 pub mod lock;
-pub mod project;
 pub mod resolve;
 pub mod shelf;
 pub mod upkeep;
 
-pub use project::{Libraries, Project};
+pub use dependent::{Dependent, Libraries};

@@ -59,7 +59,13 @@ pub fn resolve(
     let mut chosen: BTreeMap<String, Chosen> = BTreeMap::new();
     let mut to_do: VecDeque<(String, Origin, Wanted)> = wants
         .iter()
-        .map(|(name, origin)| (name.clone(), origin.clone(), vec!["this project".to_owned()]))
+        .map(|(name, origin)| {
+            (
+                name.clone(),
+                origin.clone(),
+                vec!["this project".to_owned()],
+            )
+        })
         .collect();
     while let Some((name, origin, wanted)) = to_do.pop_front() {
         if let Some(there) = chosen.get(&name)
@@ -91,7 +97,10 @@ pub fn resolve(
         path.push(name.clone());
         for (need, origin) in &found.manifest.needs {
             if path.contains(need) {
-                return Err(format!("{}: libraries need each other in a circle", path_of(&path, need)));
+                return Err(format!(
+                    "{}: libraries need each other in a circle",
+                    path_of(&path, need)
+                ));
             }
             let origin = finder
                 .seen_from(&found, origin)
@@ -160,12 +169,19 @@ mod tests {
     struct Shelf(BTreeMap<&'static str, (&'static str, &'static [(&'static str, &'static str)])>);
 
     impl Finder for Shelf {
-        fn find(&mut self, name: &str, origin: &Origin, pinned: Option<&str>) -> Result<Found, String> {
+        fn find(
+            &mut self,
+            name: &str,
+            origin: &Origin,
+            pinned: Option<&str>,
+        ) -> Result<Found, String> {
             let origin = origin.to_string();
             let Some((version, needs)) = self.0.get(origin.as_str()) else {
                 return Err(format!("there is no {origin}"));
             };
-            let needs = needs.iter().map(|(n, o)| ((*n).to_owned(), o.parse().unwrap()));
+            let needs = needs
+                .iter()
+                .map(|(n, o)| ((*n).to_owned(), o.parse().unwrap()));
             Ok(Found {
                 manifest: Manifest {
                     name: name.to_owned(),
@@ -185,9 +201,17 @@ mod tests {
         }
     }
 
-    fn solve(shelf: Shelf, wants: &[(&str, &str)], old: &Lock, free: &str) -> Result<String, String> {
+    fn solve(
+        shelf: Shelf,
+        wants: &[(&str, &str)],
+        old: &Lock,
+        free: &str,
+    ) -> Result<String, String> {
         let mut shelf = shelf;
-        let wants = wants.iter().map(|(n, o)| ((*n).to_owned(), o.parse().unwrap())).collect();
+        let wants = wants
+            .iter()
+            .map(|(n, o)| ((*n).to_owned(), o.parse().unwrap()))
+            .collect();
         let lock = resolve(&wants, &mut shelf, old, &|name| name == free)?;
         let all: Vec<String> = lock
             .libraries()
@@ -199,7 +223,13 @@ mod tests {
 
     fn shelf(base_2: &'static str) -> Shelf {
         Shelf(BTreeMap::from([
-            ("git+web", ("1.0.0", &[("base", "git+base#tag=1"), ("old", "git+old")][..])),
+            (
+                "git+web",
+                (
+                    "1.0.0",
+                    &[("base", "git+base#tag=1"), ("old", "git+old")][..],
+                ),
+            ),
             ("git+db", ("1.0.0", &[("base", "git+base#tag=2")][..])),
             ("git+base#tag=1", ("1.1.0", &[("gone", "git+gone")][..])),
             ("git+base#tag=2", (base_2, &[][..])),
@@ -241,8 +271,14 @@ mod tests {
             ..Locked::default()
         }]);
         let wants = [("old", "git+old")];
-        assert_eq!(solve(shelf("1.2.0"), &wants, &old, "").unwrap(), "old 1.0.0 pinned");
-        assert_eq!(solve(shelf("1.2.0"), &wants, &old, "old").unwrap(), "old 1.0.0 new 1.0.0");
+        assert_eq!(
+            solve(shelf("1.2.0"), &wants, &old, "").unwrap(),
+            "old 1.0.0 pinned"
+        );
+        assert_eq!(
+            solve(shelf("1.2.0"), &wants, &old, "old").unwrap(),
+            "old 1.0.0 new 1.0.0"
+        );
     }
 
     #[test]

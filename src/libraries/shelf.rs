@@ -5,9 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use crate::target::git::Repository;
 use crate::target::library_files;
 use crate::words::library::{Manifest, Origin};
+use crate::words::project::FILE;
 
 use super::declared;
-use super::project::FILE;
 use super::resolve::{Finder, Found};
 
 /// The directory for what was fetched: `DEPLOYRUN_CACHE`, else `$XDG_CACHE_HOME/deployrun`.
@@ -42,7 +42,11 @@ pub fn manifest(name: &str, dir: &Path) -> Result<Manifest, String> {
     let declared = declared::parse(&text).map_err(|e| format!("{}: {e}", file.display()))?;
     match declared.library {
         Some(library) if library.name == name => Ok(library),
-        Some(library) => Err(format!("{} is the library `{}`", dir.display(), library.name)),
+        Some(library) => Err(format!(
+            "{} is the library `{}`",
+            dir.display(),
+            library.name
+        )),
         None => Err(format!("{} has no [library]", file.display())),
     }
 }
@@ -81,7 +85,9 @@ impl Shelf<'_> {
             return Ok(());
         }
         if self.offline {
-            return Err(format!("{url} would have to be fetched, and --offline forbids it"));
+            return Err(format!(
+                "{url} would have to be fetched, and --offline forbids it"
+            ));
         }
         repository.fetch()?;
         self.fetched.push(url.to_owned());

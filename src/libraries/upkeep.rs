@@ -9,11 +9,13 @@ use toml_edit::{DocumentMut, InlineTable, Item, Table, Value};
 
 use crate::target::library_files;
 use crate::words::library::{Origin, Reference, check_name};
+use crate::words::project::FILE;
 use crate::words::suggest::nearest;
 
 use super::declared;
+use super::dependent::{Dependent, LOCK, VENDORED};
 use super::lock::{Lock, Locked};
-use super::project::{FILE, LOCK, Project, VENDORED};
+
 use super::resolve::resolve;
 use super::shelf::{Shelf, dir_of};
 
@@ -58,7 +60,10 @@ impl Upkeep {
             .entry("libraries")
             .or_insert_with(|| Item::Table(Table::new()));
         let Some(tables) = tables.as_table_like_mut() else {
-            return Err(format!("{}: `libraries` is no table", self.file().display()));
+            return Err(format!(
+                "{}: `libraries` is no table",
+                self.file().display()
+            ));
         };
         tables.insert(name, Item::Value(Value::InlineTable(inline(origin))));
         self.settle(&text.to_string(), &|free| free == name)
@@ -98,7 +103,7 @@ impl Upkeep {
     /// # Errors
     /// When they can't be had, or are not what the lock says.
     pub fn fetch(&self) -> Result<Vec<String>, String> {
-        let project = Project::read(&self.dir)?;
+        let project = Dependent::read(&self.dir)?;
         let mut shelf = self.shelf();
         let mut got = Vec::new();
         for locked in project.lock.libraries() {
@@ -137,7 +142,7 @@ impl Upkeep {
     /// When files are not what the lock says, or can't be copied.
     pub fn vendor(&self) -> Result<Vec<String>, String> {
         self.fetch()?;
-        let project = Project::read(&self.dir)?;
+        let project = Dependent::read(&self.dir)?;
         let mut copied = Vec::new();
         for locked in project.lock.libraries() {
             let Some((_, commit, _)) = of_a_repository(locked)? else {
@@ -177,13 +182,14 @@ impl Upkeep {
             Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
             Err(error) => return Err(format!("{}: {error}", file.display())),
         };
-        text.parse()
-            .map_err(|e: toml_edit::TomlError| format!("{}: {}", file.display(), e.to_string().trim()))
+        text.parse().map_err(|e: toml_edit::TomlError| {
+            format!("{}: {}", file.display(), e.to_string().trim())
+        })
     }
 
     /// Are these libraries named in `deployrun.toml`, or (`deep`) in the lock?
     fn named(&self, names: &[String], deep: bool) -> Result<(), String> {
-        let project = Project::read(&self.dir)?;
+        let project = Dependent::read(&self.dir)?;
         let mut known: Vec<&str> = project.declared.wants.keys().map(String::as_str).collect();
         if deep {
             known.extend(project.lock.libraries().iter().map(|l| l.name.as_str()));
@@ -193,7 +199,10 @@ impl Upkeep {
                 let near = nearest(name, known.iter().copied())
                     .map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 let file = self.file();
-                return Err(format!("{} names no library `{name}`{near}", file.display()));
+                return Err(format!(
+                    "{} names no library `{name}`{near}",
+                    file.display()
+                ));
             }
         }
         Ok(())
@@ -205,7 +214,7 @@ impl Upkeep {
         let declared =
             declared::parse(text).map_err(|problem| format!("{}: {problem}", file.display()))?;
         let old = match self.file().is_file() {
-            true => Project::read(&self.dir)?.lock,
+            true => Dependent::read(&self.dir)?.lock,
             false => Lock::default(),
         };
         let lock = resolve(&declared.wants, &mut self.shelf(), &old, is_free)?;

@@ -375,14 +375,20 @@ mod tests {
     #[test]
     fn what_belongs_to_a_library_stays_in_it() {
         let id = |id: &str| Ok(ImportPath::Library(id.into()));
-        assert_eq!(at("plan.rhai", "platform/db/pg"), id("@platform/db/pg.rhai"));
+        assert_eq!(
+            at("plan.rhai", "platform/db/pg"),
+            id("@platform/db/pg.rhai")
+        );
         assert_eq!(at("@platform/db/pg.rhai", "../x"), id("@platform/x.rhai"));
         assert_eq!(at("@platform/x.rhai", "web/a.rhai"), id("@web/a.rhai"));
         assert_eq!(
             at("@platform/x.rhai", "std/http"),
             Ok(ImportPath::Embedded("std/http".into()))
         );
-        assert_eq!(library_of("@platform/db/pg.rhai"), Some(("platform", "db/pg.rhai")));
+        assert_eq!(
+            library_of("@platform/db/pg.rhai"),
+            Some(("platform", "db/pg.rhai"))
+        );
         assert_eq!(library_of("platform/db/pg.rhai"), None);
     }
 

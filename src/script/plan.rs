@@ -8,14 +8,15 @@ use std::sync::Arc;
 use rhai::AST;
 use sha2::{Digest, Sha256};
 
-use crate::libraries::{Libraries, Project, project, shelf};
 use crate::words::diagnostic::Diagnostic;
 use crate::words::digest::hex;
 use crate::words::place::Place;
-use crate::words::suggest::nearest;
+use crate::words::project::Project;
 
 use super::engine;
+use super::library_sources::LibrarySources;
 use super::modules::{self, ImportPath};
+use super::project_file;
 use super::source_text;
 
 /// Bytes that a source may have. Far above any plan.
@@ -36,6 +37,7 @@ pub struct Plan {
     /// Trees of sources with errors; only the static check looks at them.
     faulty: BTreeMap<String, Arc<AST>>,
     problems: Vec<Diagnostic>,
+    project: Option<Project>,
 }
 
 /// Why a plan could not be read at all.
@@ -64,18 +66,21 @@ impl Plan {
             .to_owned();
         let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         let mut plan = Self::empty(main.clone(), root.clone());
-        let libraries = LazyCell::new(|| libraries_of(&root));
-        plan.add(main, text, &|plan, from, id| {
-            let Some((name, file)) = modules::library_of(id) else {
-                return read_below(&plan.root, id, "the plan's directory")
-                    .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None));
-            };
-            let dir = library(&libraries, from, name, file)?;
-            read_below(dir, file, &format!("the library `{name}`")).map_err(|problem| {
-                let path = format!("{name}/{file}");
-                (format!("`{path}` can't be imported: {problem}"), None)
-            })
-        });
+        // Before the modules: it may say where they are.
+        match project_file::read(&root) {
+            Ok(project) => plan.project = project,
+            Err(problems) => plan.problems = problems,
+        }
+        let libraries = LazyCell::new(|| LibrarySources::around(&root));
+        plan.add(
+            main,
+            text,
+            &|plan, from, id| match modules::library_of(id) {
+                Some((name, file)) => libraries.read(from, name, file),
+                None => read_below(&plan.root, id, "the plan's directory")
+                    .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None)),
+            },
+        );
         Ok(plan)
     }
 
@@ -105,6 +110,7 @@ impl Plan {
             asts: BTreeMap::new(),
             faulty: BTreeMap::new(),
             problems: Vec::new(),
+            project: None,
         }
     }
 
@@ -217,7 +223,14 @@ impl Plan {
             .map(|(id, ast)| (id.as_str(), &**ast))
     }
 
-    /// What is wrong with the text: syntax, imports.
+    /// What the project file above the plan says; `None` when there is none, or a plan was made
+    /// from sources at hand.
+    #[must_use]
+    pub fn project(&self) -> Option<&Project> {
+        self.project.as_ref()
+    }
+
+    /// What is wrong with the text: syntax, imports, the project file.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
@@ -250,7 +263,8 @@ pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(id, _)| *id)
 }
 
-fn read_source(path: &Path) -> Result<String, String> {
+/// The text of a file that a person wrote.
+pub(super) fn read_source(path: &Path) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(|e| io_words(&e))?;
     if facts.is_dir() {
         return Err("it is a directory, not a file".into());
@@ -283,50 +297,8 @@ fn read_source(path: &Path) -> Result<String, String> {
         .unwrap_or(text))
 }
 
-/// What the plans in `root` may import of libraries; `None` when no project is around them.
-fn libraries_of(root: &Path) -> Result<Option<Libraries>, String> {
-    let project = Project::around(root)?;
-    let cache = shelf::default_cache();
-    project.map(|project| project.libraries(&cache)).transpose()
-}
-
-/// The directory of the library `name`, for an import in `from`.
-fn library<'l>(
-    libraries: &'l Result<Option<Libraries>, String>,
-    from: &str,
-    name: &str,
-    file: &str,
-) -> Result<&'l Path, modules::Problem> {
-    let libraries = match libraries {
-        Ok(libraries) => libraries.as_ref(),
-        Err(problem) => {
-            let text = format!("`{name}/{file}` can't be imported: {problem}");
-            return Err((text, None));
-        }
-    };
-    let from = modules::library_of(from).map(|(from, _)| from);
-    let names = match libraries.map(|libraries| libraries.dir(from, name)) {
-        Some(Ok(dir)) => return Ok(dir),
-        Some(Err(names)) => names,
-        None => Vec::new(),
-    };
-    let whose = match from {
-        Some(from) => format!("the library `{from}` names none of that name"),
-        None => format!("no {} here or above names one", project::FILE),
-    };
-    let stem = file.strip_suffix(".rhai").unwrap_or(file);
-    let hint = match nearest(name, names) {
-        Some(near) => format!("did you mean \"{near}/{stem}\"?"),
-        None => format!(
-            "write \"./{name}/{stem}\" for a file beside this one; `deployrun lib add` names a \
-             library"
-        ),
-    };
-    Err((format!("there is no library `{name}`: {whose}"), Some(hint)))
-}
-
 /// Reads the source `id` below `dir`, which is called `what`.
-fn read_below(dir: &Path, id: &str, what: &str) -> Result<String, String> {
+pub(super) fn read_below(dir: &Path, id: &str, what: &str) -> Result<String, String> {
     let file = dir.join(id);
     if !file.exists()
         && let Some(other) = in_other_case(dir, id)
@@ -358,10 +330,7 @@ fn jail(root: &Path, file: &Path, what: &str) -> Result<(), String> {
     if real.starts_with(&real_root) {
         Ok(())
     } else {
-        Err(format!(
-            "it leads outside {what}, to {}",
-            real.display()
-        ))
+        Err(format!("it leads outside {what}, to {}", real.display()))
     }
 }
 

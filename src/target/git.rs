@@ -114,8 +114,9 @@ impl Repository {
             "--".into(),
             ".".into(),
         ];
-        let done = run(args, |command| command.env("GIT_INDEX_FILE", &index))
-            .and_then(|_| std::fs::rename(&tree, dir).map_err(|e| format!("{}: {e}", dir.display())));
+        let done = run(args, |command| command.env("GIT_INDEX_FILE", &index)).and_then(|_| {
+            std::fs::rename(&tree, dir).map_err(|e| format!("{}: {e}", dir.display()))
+        });
         let _ = std::fs::remove_dir_all(&beside);
         done
     }

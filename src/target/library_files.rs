@@ -38,8 +38,13 @@ pub fn digest(dir: &Path) -> Result<String, String> {
             let is_program = facts.permissions().mode() & 0o100 != 0;
             let mut content = Vec::new();
             let file = File::open(&whole).map_err(wrong)?;
-            file.take(BYTES_MAX + 1).read_to_end(&mut content).map_err(wrong)?;
-            (if is_program { b'x' } else { b'f' }, Sha256::digest(&content))
+            file.take(BYTES_MAX + 1)
+                .read_to_end(&mut content)
+                .map_err(wrong)?;
+            (
+                if is_program { b'x' } else { b'f' },
+                Sha256::digest(&content),
+            )
         };
         let name = path.as_os_str().as_bytes();
         all.update([kind]);

@@ -223,7 +223,11 @@ mod tests {
             ("0.0.1", "0.0.2", false),
             ("0.0.0", "0.0.0", true),
         ] {
-            assert_eq!(version(a).is_compatible_with(&version(b)), compatible, "{a} {b}");
+            assert_eq!(
+                version(a).is_compatible_with(&version(b)),
+                compatible,
+                "{a} {b}"
+            );
         }
         for text in ["", "1", "1.2", "1.2.x", "v1.2.3", "1.2.3.4", "1.2.3 "] {
             assert!(text.parse::<Version>().is_err(), "{text}");

@@ -13,6 +13,7 @@ pub mod mask;
 pub mod outcome;
 pub mod place;
 pub mod probe;
+pub mod project;
 pub mod report;
 pub mod step;
 pub mod suggest;

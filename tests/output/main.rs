@@ -7,5 +7,6 @@ mod embedding;
 mod inputs;
 mod next_command;
 mod outcomes;
+mod project;
 mod scene;
 mod statuses;

@@ -1,4 +1,4 @@
-//! A project with libraries: its two files, and what its plans may import.
+//! A project that depends on libraries: its two files, and what its plans may import.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,13 +7,12 @@ use std::path::{Path, PathBuf};
 
 use crate::target::library_files;
 use crate::words::library::Origin;
+use crate::words::project::FILE;
 
 use super::declared::{self, Declared};
 use super::lock::{Lock, Locked};
 use super::shelf;
 
-/// The file that says what a project is and wants.
-pub const FILE: &str = "deployrun.toml";
 /// The file that pins what it wants.
 pub const LOCK: &str = "deployrun.lock";
 /// Where copies of libraries are kept with a project.
@@ -21,7 +20,7 @@ pub const VENDORED: &str = "vendor/deployrun";
 
 /// A project, as its files say.
 #[derive(Clone, Debug)]
-pub struct Project {
+pub struct Dependent {
     /// The directory that holds them.
     pub dir: PathBuf,
     /// `deployrun.toml`.
@@ -30,18 +29,7 @@ pub struct Project {
     pub lock: Lock,
 }
 
-impl Project {
-    /// The project in which `dir` lies: that of the nearest `deployrun.toml`, here or above.
-    ///
-    /// # Errors
-    /// When there is one and it, or its lock, can't be read.
-    pub fn around(dir: &Path) -> Result<Option<Self>, String> {
-        match dir.ancestors().find(|dir| dir.join(FILE).is_file()) {
-            Some(dir) => Self::read(dir).map(Some),
-            None => Ok(None),
-        }
-    }
-
+impl Dependent {
     /// The project whose files are in `dir`.
     ///
     /// # Errors
@@ -99,7 +87,11 @@ impl Project {
     }
 
     /// The directory of a library that is what the lock says, and the libraries that it may import.
-    fn checked(&self, locked: &Locked, cache: &Path) -> Result<(PathBuf, BTreeSet<String>), String> {
+    fn checked(
+        &self,
+        locked: &Locked,
+        cache: &Path,
+    ) -> Result<(PathBuf, BTreeSet<String>), String> {
         let named = |problem: String| format!("the library `{}`: {problem}", locked.name);
         let dir = self.dir_of(locked, cache).map_err(named)?;
         if let Some(sha256) = &locked.sha256 {
@@ -144,9 +136,11 @@ impl Project {
                 if dir.is_dir() {
                     return Ok(dir);
                 }
-                Err("its files are not here; `deployrun lib fetch` gets them, and a run never \
+                Err(
+                    "its files are not here; `deployrun lib fetch` gets them, and a run never \
                      does"
-                    .to_owned())
+                        .to_owned(),
+                )
             }
         }
     }
@@ -173,7 +167,11 @@ impl Libraries {
     pub fn dir(&self, from: Option<&str>, name: &str) -> Result<&Path, Vec<&str>> {
         let names = match from {
             Some(from) if from == name => None,
-            Some(from) => Some(self.all.get(from).map_or(&self.wants, |library| &library.needs)),
+            Some(from) => Some(
+                self.all
+                    .get(from)
+                    .map_or(&self.wants, |library| &library.needs),
+            ),
             None => Some(&self.wants),
         };
         match self.all.get(name) {
@@ -184,6 +182,8 @@ impl Libraries {
 
     /// All libraries with their directories.
     pub fn all(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.all.iter().map(|(name, library)| (name.as_str(), library.dir.as_path()))
+        self.all
+            .iter()
+            .map(|(name, library)| (name.as_str(), library.dir.as_path()))
     }
 }
