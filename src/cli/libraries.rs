@@ -61,24 +61,28 @@ enum Command {
 }
 
 #[derive(Debug, clap::Args)]
-#[group(id = "from", required = true, multiple = false, args = ["path", "git"])]
 struct Add {
     /// What imports begin with
     name: String,
     /// A directory, from that of deployrun.toml; it is read as it is
-    #[arg(long, value_name = "DIR")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "git",
+        conflicts_with = "git"
+    )]
     path: Option<String>,
     /// A git repository: whatever `git fetch` takes
     #[arg(long, value_name = "URL")]
     git: Option<String>,
     /// A tag of it
-    #[arg(long, requires = "git", conflicts_with_all = ["rev", "branch"])]
+    #[arg(long, requires = "git", conflicts_with_all = ["path", "rev", "branch"])]
     tag: Option<String>,
     /// A commit of it
-    #[arg(long, requires = "git", conflicts_with = "branch")]
+    #[arg(long, requires = "git", conflicts_with_all = ["path", "branch"])]
     rev: Option<String>,
     /// A branch of it
-    #[arg(long, requires = "git")]
+    #[arg(long, requires = "git", conflicts_with = "path")]
     branch: Option<String>,
 }
 

@@ -165,8 +165,11 @@ fn path_of(wanted: &Wanted, name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Libraries by origin: version and needs.
-    struct Shelf(BTreeMap<&'static str, (&'static str, &'static [(&'static str, &'static str)])>);
+    /// A version and needs.
+    type Told = (&'static str, &'static [(&'static str, &'static str)]);
+
+    /// Libraries by origin.
+    struct Shelf(BTreeMap<&'static str, Told>);
 
     impl Finder for Shelf {
         fn find(

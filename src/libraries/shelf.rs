@@ -71,13 +71,22 @@ impl Shelf<'_> {
     pub fn take_out(&mut self, name: &str, url: &str, commit: &str) -> Result<PathBuf, String> {
         let dir = dir_of(self.cache, name, commit);
         if !dir.is_dir() {
-            let repository = Repository::new(self.cache, url);
+            let repository = self.repository(url);
             if !repository.has(commit) {
                 self.fetch(&repository, url)?;
             }
             repository.take_out(commit, &dir)?;
         }
         Ok(dir)
+    }
+
+    /// A path counts from the project, wherever the command was given.
+    fn repository(&self, url: &str) -> Repository {
+        if url.starts_with("./") || url.starts_with("../") {
+            let path = plain(&self.project.join(url));
+            return Repository::new(self.cache, &path.display().to_string());
+        }
+        Repository::new(self.cache, url)
     }
 
     fn fetch(&mut self, repository: &Repository, url: &str) -> Result<(), String> {
@@ -112,7 +121,7 @@ impl Finder for Shelf<'_> {
         let commit = match pinned {
             Some(commit) => commit.to_owned(),
             None => {
-                let repository = Repository::new(self.cache, url);
+                let repository = self.repository(url);
                 self.fetch(&repository, url)?;
                 repository.commit(reference)?
             }

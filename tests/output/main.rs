@@ -5,6 +5,7 @@
 mod commands;
 mod embedding;
 mod inputs;
+mod libraries;
 mod next_command;
 mod outcomes;
 mod project;
