@@ -5,6 +5,7 @@ mod back_out;
 mod check;
 mod context;
 mod history;
+mod libraries;
 mod log;
 mod logs;
 mod prompt;
@@ -54,6 +55,7 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Lib(libraries::Args),
 }
 
 impl Command {
@@ -71,6 +73,7 @@ impl Command {
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Lib(_) => ("lib", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
 }
