@@ -36,3 +36,8 @@ pub use runner::{Error, Runner, Summary, dispatch};
 pub use script::plan::Plan;
 pub use words::event::{Event, Stamped};
 pub use words::report::Report;
+
+/// The code of the manual's page on embedding, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;

@@ -116,6 +116,19 @@ pub fn main() -> ExitCode {
     ExitCode::from(status)
 }
 
+/// Would a command line be understood? The manual is held to it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn understands(line: Vec<OsString>) -> Result<(), String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    match Cli::try_parse_from(with_bare_form(line)) {
+        Ok(cli) => cli.command.has_format(cli.global.context()?.format),
+        Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it
 /// is no command and looks like a plan.
 fn with_bare_form(mut args: Vec<OsString>) -> Vec<OsString> {
