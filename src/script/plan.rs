@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rhai::AST;
 use sha2::{Digest, Sha256};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 use crate::words::project::Project;
@@ -89,8 +90,7 @@ impl Plan {
         let mut plan = Self::empty(main.to_owned(), root.to_owned());
         let Some(text) = sources.get(main).cloned() else {
             let place = Place::new(main, 0, 0);
-            let problem =
-                Diagnostic::error("missing-source", place, "the plan's source is missing");
+            let problem = Diagnostic::new(Code::Unreadable, place, "the plan's source is missing");
             plan.problems.push(problem);
             return plan;
         };
@@ -156,7 +156,7 @@ impl Plan {
                     },
                     Err(problem) => problem,
                 };
-                let mut found = Diagnostic::error("bad-import", import.place, problem.0);
+                let mut found = Diagnostic::new(Code::BadImport, import.place, problem.0);
                 found.hint = problem.1;
                 self.problems.push(found);
             }
@@ -171,11 +171,7 @@ impl Plan {
             .extend(modules::cycles(&self.main, &self.asts));
         let sources = &self.sources;
         for problem in &mut self.problems {
-            if problem.line.is_none() {
-                let source = sources.get(&problem.place.file).map(String::as_str);
-                problem.line =
-                    source.and_then(|s| crate::words::diagnostic::line_of(s, problem.place.line));
-            }
+            problem.find_lines(|file| sources.get(file).map(String::as_str));
         }
     }
 

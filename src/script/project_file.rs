@@ -8,6 +8,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 use crate::words::project::{self, Project};
@@ -30,7 +31,7 @@ pub(super) fn read(root: &Path) -> Result<Option<Project>, Vec<Diagnostic>> {
         Err(problem) => {
             let text = format!("{} can't be read: {problem}", project::FILE);
             let place = Place::new(file, 0, 0);
-            Err(vec![Diagnostic::error("bad-project", place, text)])
+            Err(vec![Diagnostic::new(Code::BadProject, place, text)])
         }
     }
 }

@@ -2,11 +2,13 @@
 
 pub mod call;
 pub mod clock;
+pub mod code;
 pub mod diagnostic;
 pub mod duration;
 pub mod event;
 pub mod header;
 pub mod hidden;
+pub mod levels;
 pub mod mask;
 pub mod outcome;
 pub mod place;

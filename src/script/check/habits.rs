@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::script::functions::{Handler, When};
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::outline::{Call, Role, Source};
@@ -42,14 +43,14 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
             let hint =
                 "add back_out: \"…\" to its options, or back_out: () when there is nothing to undo";
             let place = notes.place(call.pos);
-            notes.push(Diagnostic::warning("no-back-out", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::NoBackOut, place, text).with_hint(hint));
         }
         let limited = source.within(call.body, |body| body.role == Role::Group { timeout: true });
         if aligned.option("timeout").is_none() && !limited {
             let text = "this step says no timeout; it may take 10m";
             let hint = "add timeout: \"…\" to its options";
             let place = notes.place(call.pos);
-            notes.push(Diagnostic::warning("no-timeout", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::NoTimeout, place, text).with_hint(hint));
         }
     }
 }
@@ -118,7 +119,7 @@ pub(super) fn of_the_plan(known: &Known<'_>, main: &str) -> Option<Diagnostic> {
     let text = "the plan changes something, and never verifies that it worked";
     let hint = "end it with verify(\"…\", || …): when is it done, and how will one know?";
     let place = super::place_of(id, pos);
-    Some(Diagnostic::warning("no-verify", place, text).with_hint(hint))
+    Some(Diagnostic::new(Code::NoVerify, place, text).with_hint(hint))
 }
 
 /// Does the call change something?
