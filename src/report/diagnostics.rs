@@ -43,6 +43,20 @@ fn is_caret(line: &str) -> bool {
     })
 }
 
+/// Where more is said about these findings; `None` when there are none.
+#[must_use]
+pub fn more(found: &[Diagnostic], style: Style) -> Option<String> {
+    let mut codes: Vec<&str> = found.iter().map(|problem| problem.code.name()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let text = match codes.as_slice() {
+        [] => return None,
+        [code] => format!("For more about it: deployrun explain {code}"),
+        [code, ..] => format!("For more about a finding: deployrun explain CODE, such as {code}"),
+    };
+    Some(style.paint(Tone::Dim, &text))
+}
+
 /// `2 errors, 1 warning`; `no findings`.
 #[must_use]
 pub fn count(found: &[Diagnostic]) -> String {

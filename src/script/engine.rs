@@ -170,7 +170,11 @@ pub fn parse(id: &str, text: &str) -> Parsed {
             }
             ParseErrorType::ModuleUndefined(name) => {
                 let text = format!("nothing is imported as `{name}`");
-                found.push(Diagnostic::new(Code::UnknownModule, place, text));
+                let length = u32::try_from(name.chars().count()).unwrap_or(u32::MAX);
+                found.push(Diagnostic {
+                    end_column: place.column.saturating_add(length),
+                    ..Diagnostic::new(Code::UnknownModule, place, text)
+                });
                 engine.register_static_module(name.as_str(), Module::new().into());
             }
             other => {

@@ -202,6 +202,12 @@ impl Plan {
         &self.sources
     }
 
+    /// Where the source `id` lies, relative to the root; `None` for a module of deployrun.
+    #[must_use]
+    pub fn file_of(&self, id: &str) -> Option<String> {
+        (!id.starts_with("std/")).then(|| id.to_owned())
+    }
+
     /// Every source that could be parsed.
     #[must_use]
     pub fn asts(&self) -> &BTreeMap<String, Arc<AST>> {

@@ -6,7 +6,7 @@
 //! the plan's owner's.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
@@ -38,6 +38,10 @@ pub(super) fn read(root: &Path) -> Result<Option<Project>, Vec<Diagnostic>> {
 
 /// The file, and what it is called seen from `root`.
 fn find(root: &Path) -> Option<(PathBuf, String)> {
+    // What stands before `..` is not above it.
+    let has_dots = root.components().any(|part| part == Component::ParentDir);
+    let resolved = has_dots.then(|| root.canonicalize().ok()).flatten();
+    let root = resolved.as_deref().unwrap_or(root);
     for (up, dir) in root.ancestors().enumerate() {
         let mode = dir.metadata().map_or(0, |facts| facts.permissions().mode());
         if up > 0 && mode & SHARED != 0 {
@@ -69,6 +73,10 @@ mod tests {
         assert_eq!(name(), None);
         fs::write(dir.path().join(project::FILE), "").unwrap();
         assert_eq!(name().as_deref(), Some("../../../deployrun.toml"));
+        fs::create_dir_all(deep.join("lib")).unwrap();
+        fs::write(deep.join("lib/deployrun.toml"), "").unwrap();
+        let found = find(&deep.join("lib/..")).map(|(_, name)| name);
+        assert_eq!(found.as_deref(), Some("../../../deployrun.toml"));
         fs::create_dir(dir.path().join("repo/.git")).unwrap();
         assert_eq!(name(), None, "a repository is one project");
         fs::write(dir.path().join("repo/deployrun.toml"), "").unwrap();

@@ -58,15 +58,15 @@ macro_rules! codes {
 }
 
 codes! {
-    /// A function that acts is called while backing out, where only undoing is possible
+    /// A back-out does what only a plan may do
     ActsInBackOut = Error "acts-in-back-out";
-    /// A function that acts is called in a closure that may only look
+    /// A closure that only looks does something
     ActsInCheck = Error "acts-in-check";
     /// A module cannot be imported from there
     BadImport = Error "bad-import";
-    /// A text says nothing that its place can understand: a duration, a window, a pattern
+    /// A duration, a window, a pattern, … says nothing
     BadLiteral = Error "bad-literal";
-    /// The project file `deployrun.toml` cannot be understood
+    /// `deployrun.toml` cannot be understood
     BadProject = Error "bad-project";
     /// The header leaves questions of the checklist open
     Checklist = Warning "checklist";
@@ -74,19 +74,19 @@ codes! {
     Closed = Error "closed";
     /// There is nothing in the plan
     EmptyPlan = Error "empty-plan";
-    /// An escape in back-ticks is taken as it is written
+    /// An escape in back-ticks means itself
     EscapeInBackTicks = Warning "escape-in-back-ticks";
     /// The header does not stand where it must
     HeaderPlace = Error "header-place";
-    /// The times of the header leave no time for the release
+    /// The header leaves no time for the release
     HeaderTimes = Error "header-times";
-    /// A character stands there that a reviewer does not see
+    /// There is a character that a reviewer does not see
     HiddenCharacter = Error "hidden-character";
     /// A function of the plan hides one of the language
     HiddenFunction = Warning "hidden-function";
     /// Modules import one another in a circle
     ImportCycle = Error "import-cycle";
-    /// Closures that are kept in a loop all see its last value
+    /// Closures kept in a loop all see its last value
     LoopCapture = Warning "loop-capture";
     /// A module does something when it is imported
     ModuleActs = Error "module-acts";
@@ -96,7 +96,7 @@ codes! {
     NoHeader = Warning "no-header";
     /// A step says no timeout
     NoTimeout = Warning "no-timeout";
-    /// The plan changes something and never verifies that it worked
+    /// The plan never verifies that it worked
     NoVerify = Warning "no-verify";
     /// A comment never ends
     OpenComment = Error "open-comment";
@@ -106,7 +106,7 @@ codes! {
     RedefinedFunction = Error "redefined-function";
     /// Two imports have the same name
     RepeatedImport = Warning "repeated-import";
-    /// A secret in back-ticks is three stars, not its value
+    /// A secret in back-ticks is three stars
     SecretInText = Warning "secret-in-text";
     /// A command for the shell is put together from values
     ShellText = Warning "shell-text";
@@ -114,7 +114,7 @@ codes! {
     Syntax = Error "syntax";
     /// `this` is used in a loop
     ThisInLoop = Error "this-in-loop";
-    /// A source has more lines or columns than can be counted
+    /// A source is too long to be counted
     TooLong = Error "too-long";
     /// There is no such variable or constant
     UndefinedVariable = Error "undefined-variable";
@@ -132,9 +132,9 @@ codes! {
     UnusedImport = Warning "unused-import";
     /// A variable is never read
     UnusedVariable = Warning "unused-variable";
-    /// A function is called with a number of arguments that it does not take
+    /// A call has too many or too few arguments
     WrongArguments = Error "wrong-arguments";
-    /// A value is of a kind that its place does not take
+    /// A value is of another kind than is wanted
     WrongType = Error "wrong-type";
 }
 
@@ -231,7 +231,11 @@ mod tests {
             assert!(explanation.text.len() > 80, "{code} says too little");
             assert!(!explanation.wrong.is_empty(), "{code} has no wrong example");
             assert!(!explanation.right.is_empty(), "{code} has no right example");
-            assert!(!code.summary().ends_with('.') && code.summary().len() > 10);
+            let length = code.summary().chars().count();
+            assert!(
+                (10..50).contains(&length) && !code.summary().ends_with('.'),
+                "{code}"
+            );
         }
         assert_eq!(Code::of("nope"), None);
     }

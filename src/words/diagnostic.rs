@@ -64,9 +64,19 @@ pub struct Note {
     /// As in [`Diagnostic`].
     #[serde(default, skip_serializing_if = "is_zero")]
     pub end_column: u32,
-    /// The source line; without it, the place is named and not shown.
+    /// The source line; without it, the place is only named. A note without a file has no place.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
+}
+
+impl std::fmt::Display for Note {
+    /// In a line: what there is to say, and where.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.place.file.as_str() {
+            "" => f.write_str(&self.message),
+            _ => write!(f, "{}: {}", self.message, self.place),
+        }
+    }
 }
 
 impl Diagnostic {
@@ -162,8 +172,7 @@ impl std::fmt::Display for Diagnostic {
         let (shown, named): (Vec<&Note>, Vec<&Note>) =
             self.notes.iter().partition(|note| note.line.is_some());
         for note in named {
-            let text = format!("{} {}", note.message, note.place);
-            write!(f, "\n   = note: {}", visible(text.trim_end()))?;
+            write!(f, "\n   = note: {}", visible(&note.to_string()))?;
         }
         for note in shown {
             let shown = excerpt(&note.place, note.end_column, note.line.as_deref());
@@ -243,12 +252,21 @@ fn word_length(text: &str) -> usize {
             }
             text.chars().count()
         }
-        Some(c) if c.is_alphanumeric() || c == '_' => text
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .count(),
+        Some(c) if is_of_name(c) => {
+            let length = text.chars().take_while(|c| is_of_name(*c)).count();
+            // `module::function` is one word.
+            let rest: String = text.chars().skip(length).collect();
+            match rest.strip_prefix("::") {
+                Some(rest) if rest.starts_with(is_of_name) => length + 2 + word_length(rest),
+                _ => length,
+            }
+        }
         _ => 1,
     }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -261,9 +279,9 @@ mod tests {
         let mut found = Diagnostic::new(Code::UnknownFunction, place, "no such function")
             .with_hint("run")
             .with_note("it is like the first", Place::new("plan.rhai", 1, 1))
-            .with_note("denied in", Place::new("deployrun.toml", 3, 0));
+            .with_note("denied here", Place::new("deployrun.toml", 3, 0));
         found.find_lines(|file| (file == "plan.rhai").then_some("first\n\trun(1);\n"));
-        let shown = "error[unknown-function]: no such function\n  --> plan.rhai:2:3\n   |\n 2 |     run(1);\n   |      ^^\n   = hint: run\n   = note: denied in deployrun.toml:3\nnote: it is like the first\n  --> plan.rhai:1:1\n   |\n 1 | first\n   | ^^^^^";
+        let shown = "error[unknown-function]: no such function\n  --> plan.rhai:2:3\n   |\n 2 |     run(1);\n   |      ^^\n   = hint: run\n   = note: denied here: deployrun.toml:3\nnote: it is like the first\n  --> plan.rhai:1:1\n   |\n 1 | first\n   | ^^^^^";
         assert_eq!(found.to_string(), shown);
     }
 
@@ -288,6 +306,8 @@ mod tests {
     #[test]
     fn a_caret_covers_a_text_with_its_quotes() {
         assert_eq!(word_length(r#""a \" b" + c"#), 8);
+        assert_eq!(word_length("web::reload(1)"), 11);
+        assert_eq!(word_length("web::{"), 3);
         assert_eq!(word_length("+ c"), 1);
         assert_eq!(word_length(""), 1);
     }

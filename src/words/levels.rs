@@ -167,7 +167,7 @@ impl Levels {
                 Setting::Deny => {
                     problem.level = Level::Error;
                     let (message, place) = match &change.by {
-                        By::File(place) => ("denied in".to_owned(), place.clone()),
+                        By::File(place) => ("denied here".to_owned(), place.clone()),
                         By::Option(option) => (format!("denied by {option}"), Place::default()),
                     };
                     problem.notes.push(Note {

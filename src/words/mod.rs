@@ -11,6 +11,7 @@ pub mod hidden;
 pub mod levels;
 pub mod mask;
 pub mod outcome;
+pub mod paths;
 pub mod place;
 pub mod probe;
 pub mod project;

@@ -105,21 +105,29 @@ pub(super) fn of_the_plan(known: &Known<'_>, main: &str) -> Option<Diagnostic> {
     }
     let main = known.sources.get(main).filter(|main| !main.is_library())?;
     let of_main = main.calls.iter().find(|call| acts(call));
-    let elsewhere = known
-        .sources
-        .values()
-        .filter(|source| !source.id.starts_with("std/"));
-    let (id, pos) = match of_main {
-        Some(call) => (main.id, call.pos),
-        None => elsewhere
-            .flat_map(|source| source.calls.iter().map(move |call| (source.id, call)))
-            .find(|(_, call)| acts(call))
-            .map(|(id, call)| (id, call.pos))?,
+    let elsewhere = || {
+        let others = known.sources.values().filter(|s| !s.id.starts_with("std/"));
+        let calls = others.flat_map(|source| source.calls.iter().map(move |call| (source, call)));
+        calls
+            .filter(|(_, call)| acts(call))
+            .map(|(source, call)| super::place_of(source.id, call.pos))
+            .next()
     };
     let text = "the plan changes something, and never verifies that it worked";
     let hint = "end it with verify(\"…\", || …): when is it done, and how will one know?";
-    let place = super::place_of(id, pos);
-    Some(Diagnostic::new(Code::NoVerify, place, text).with_hint(hint))
+    let found = |place| Diagnostic::new(Code::NoVerify, place, text).with_hint(hint);
+    if let Some(call) = of_main {
+        return Some(found(super::place_of(main.id, call.pos)));
+    }
+    // The fault is the plan's, not the module's; another plan that imports it may verify.
+    let acts_there = elsewhere()?;
+    Some(match main.calls.iter().find(|call| is(call, "plan")) {
+        Some(header) => {
+            let place = super::place_of(main.id, header.pos);
+            found(place).with_note("this changes something", acts_there)
+        }
+        None => found(acts_there),
+    })
 }
 
 /// Does the call change something?

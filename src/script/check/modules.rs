@@ -83,7 +83,12 @@ pub(super) fn unknown_alias(alias: String, near: Option<String>, place: Place) -
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write import \"…\" as {alias}; at the top"),
     };
-    Diagnostic::new(Code::UnknownModule, place, text).with_hint(hint)
+    let length = u32::try_from(alias.chars().count()).unwrap_or(u32::MAX);
+    let end_column = place.column.saturating_add(length);
+    Diagnostic {
+        end_column,
+        ..Diagnostic::new(Code::UnknownModule, place, text).with_hint(hint)
+    }
 }
 
 pub(super) fn check(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
