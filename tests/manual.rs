@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use deployrun::report::explain;
 use deployrun::script::{api, manual};
 
 #[test]
@@ -16,6 +17,25 @@ fn the_page_of_functions_is_made_from_the_table() {
     assert!(
         stored == page,
         "docs/functions.md is stale; UPDATE_SNAPSHOTS=1 writes it anew"
+    );
+}
+
+#[test]
+fn the_findings_are_made_from_their_codes() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/check.md");
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    let title = "\n## The findings\n\n";
+    let (written, _) = stored
+        .split_once(title)
+        .expect("docs/check.md has its title");
+    let page = format!("{written}{title}{}", explain::manual());
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &page).expect("docs/ can be written");
+        return;
+    }
+    assert!(
+        stored == page,
+        "docs/check.md is stale; UPDATE_SNAPSHOTS=1 writes it anew"
     );
 }
 

@@ -4,9 +4,12 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod explain;
 mod history;
 mod libraries;
+mod levels;
 mod logs;
+mod plans;
 mod prompt;
 mod refuse;
 mod resume;
@@ -47,6 +50,7 @@ const EXIT_STATUSES: &str = "Exit status:
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
@@ -61,10 +65,11 @@ impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Human, Json};
+        use Format::{Github, Human, Json, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
             Self::Run(_) => ("run", &[Human, Json]),
-            Self::Check(_) => ("check", &[Human, Json]),
+            Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
+            Self::Explain(_) => ("explain", &[Human, Json]),
             Self::Resume(_) => ("resume", &[Human, Json]),
             Self::BackOut(_) => ("back-out", &[Human, Json]),
             Self::Runs(_) => ("runs", &[Human, Json]),
@@ -104,6 +109,7 @@ pub fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),

@@ -11,6 +11,7 @@ use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
+use super::plans::Names;
 use super::prompt::{self, Approver};
 use super::refuse::refuse;
 
@@ -72,7 +73,14 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         .args(map)
         .override_window(args.override_window)
         .lock_wait(args.lock_wait.unwrap_or_default());
-    finish(context, runner.run(plan))
+    let names = Names::of(&args.plan, &plan);
+    let result = runner.run(plan).map_err(|mut error| {
+        if let Error::Check(found) = &mut error {
+            names.tell(found);
+        }
+        error
+    });
+    finish(context, result)
 }
 
 /// A runner as all commands want it; `before` is what was told of the run so far.

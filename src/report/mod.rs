@@ -5,12 +5,15 @@
 //! everything else here only brings it out.
 
 pub mod diagnostics;
+pub mod explain;
+pub mod github;
 pub mod human;
 pub mod json;
 pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
+pub mod sarif;
 mod thread;
 
 use line::Tone;

@@ -2,6 +2,7 @@
 
 pub mod call;
 pub mod clock;
+pub mod code;
 pub mod diagnostic;
 pub mod digest;
 pub mod duration;
@@ -9,8 +10,10 @@ pub mod event;
 pub mod header;
 pub mod hidden;
 pub mod library;
+pub mod levels;
 pub mod mask;
 pub mod outcome;
+pub mod paths;
 pub mod place;
 pub mod probe;
 pub mod project;

@@ -2,6 +2,7 @@
 //!
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
+mod checking;
 mod commands;
 mod embedding;
 mod inputs;

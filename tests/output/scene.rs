@@ -64,6 +64,7 @@ impl Scene {
             "DEPLOYRUN_YES",
             "NO_COLOR",
             "CI",
+            "GITHUB_WORKSPACE",
         ] {
             command.env_remove(name);
         }
