@@ -25,6 +25,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("ureq", "target"),
     ("toml", "words"),
+    ("prost", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

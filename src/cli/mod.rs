@@ -8,6 +8,7 @@ mod explain;
 mod history;
 mod libraries;
 mod levels;
+mod log;
 mod logs;
 mod plans;
 mod prompt;
@@ -94,12 +95,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    trace();
     let context = cli.global.context().and_then(|context| {
         cli.command.has_format(context.format)?;
-        Ok(context)
+        Ok((context, log::start()?))
     });
-    let context = match context {
+    let (context, _log) = match context {
         Ok(context) => context,
         Err(problem) => {
             crate::report::out::error_line(&format!("error: {problem}"));
@@ -120,20 +120,6 @@ pub fn main() -> ExitCode {
         Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
-}
-
-/// Diagnostics for developers, on standard error: `DEPLOYRUN_LOG=debug`, or a filter of
-/// `tracing_subscriber`.
-fn trace() {
-    let Ok(filter) = std::env::var("DEPLOYRUN_LOG") else {
-        return;
-    };
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    // Fails only when a subscriber is set already; that one will do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it

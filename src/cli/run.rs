@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
+use crate::report::trace::{Settings, TraceReport};
+use crate::report::{Beside, out};
 use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
@@ -89,14 +91,39 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
         Format::Json => Box::new(JsonReport::new()),
         _ => Box::new(human(context, before.clone())),
     };
+    let (report, trace_parent) = traced(context, report, &before);
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())
         .report(report)
         .known(before)
+        .trace_parent(trace_parent)
         .handle_signals();
     match context.random {
         Some(random) => runner.random(random),
         None => runner,
+    }
+}
+
+/// A report with the run's trace beside it, if one is wanted; and the span that it continues.
+fn traced(
+    context: &Context,
+    report: Box<dyn Report>,
+    before: &[Stamped],
+) -> (Box<dyn Report>, Option<String>) {
+    let quiet = context.verbosity < 0;
+    match Settings::from_env() {
+        Ok(None) => (report, None),
+        Ok(Some(settings)) => {
+            let trace_parent = settings.trace_parent().map(str::to_owned);
+            let trace = TraceReport::new(settings, before, quiet);
+            (Box::new(Beside::new(report, trace)), trace_parent)
+        }
+        Err(problem) => {
+            if !quiet {
+                out::error_line(&format!("warning: there is no trace: {problem}"));
+            }
+            (report, None)
+        }
     }
 }
 

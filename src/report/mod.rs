@@ -4,6 +4,7 @@
 //! and the output of steps, which lies in their directories. [`lines`] decides what is said;
 //! everything else here only brings it out.
 
+mod beside;
 pub mod diagnostics;
 pub mod explain;
 pub mod github;
@@ -15,6 +16,9 @@ pub mod out;
 pub mod output;
 pub mod sarif;
 mod thread;
+pub mod trace;
+
+pub use beside::Beside;
 
 use line::Tone;
 

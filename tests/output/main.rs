@@ -3,7 +3,9 @@
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
 mod checking;
+mod collector;
 mod commands;
+mod diagnostics;
 mod embedding;
 mod inputs;
 mod libraries;
@@ -12,3 +14,5 @@ mod outcomes;
 mod project;
 mod scene;
 mod statuses;
+mod trace_tree;
+mod tracing;

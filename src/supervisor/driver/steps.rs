@@ -18,6 +18,7 @@ use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{End, StepEnd, StepSpec};
 
+use super::diagnostics::try_words;
 use super::{Driver, Scripts};
 
 /// A step whose process runs.
@@ -77,8 +78,12 @@ impl<S: Scripts> Driver<S> {
     fn start(&mut self, key: Try, spec: &StepSpec) {
         let dir = StepDir::new(self.book.dir().join(key.directory()));
         match self.standby.start(dir.path(), spec) {
-            Ok(running) => self.await_end(key, dir, running),
+            Ok(running) => {
+                tracing::debug!("process: {} in {}", try_words(&key), dir.path().display());
+                self.await_end(key, dir, running);
+            }
             Err(error) => {
+                tracing::warn!("process: {} can't be started: {error}", try_words(&key));
                 let ended = Ended::Void(error.to_string());
                 self.tell(Input::StepEnded { key, ended });
             }
