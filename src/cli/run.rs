@@ -6,12 +6,14 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
+use crate::report::junit::{self, JunitReport};
+use crate::report::out;
 use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
-use super::prompt::{self, Approver};
+use super::prompt::Approver;
 use super::refuse::refuse;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
@@ -60,7 +62,7 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
     let runner = runner(context, Vec::new()).prepare();
     let plan = match Plan::read(&args.plan) {
         Ok(plan) => plan,
-        Err(error) => return refuse(context, &error.into()),
+        Err(error) => return finish(context, Err(error.into())),
     };
     let mut map: Map<String, Value> = args
         .set
@@ -79,6 +81,11 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
 pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
         Format::Json => Box::new(JsonReport::new()),
+        Format::Junit => {
+            out::keep_for_document();
+            let document = JunitReport::new(&context.program, &before);
+            Box::new(Both(human(context, before.clone()), document))
+        }
         _ => Box::new(human(context, before.clone())),
     };
     let runner = Runner::new(&context.state)
@@ -92,9 +99,24 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     }
 }
 
+/// What people are told, and a document.
+struct Both(HumanReport, JunitReport);
+
+impl Report for Both {
+    fn event(&mut self, event: &Stamped) {
+        self.0.event(event);
+        self.1.event(event);
+    }
+
+    fn unwritten(&mut self, event: &Stamped) {
+        self.0.unwritten(event);
+        self.1.unwritten(event);
+    }
+}
+
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
-    if prompt::is_possible() {
+    if context.can_ask() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));
     }
@@ -106,6 +128,15 @@ fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
 pub(super) fn finish(context: &Context, result: Result<Summary, Error>) -> u8 {
     match result {
         Ok(summary) => summary.exit_status(),
-        Err(error) => refuse(context, &error),
+        Err(error) => {
+            if context.format == Format::Junit {
+                let found = match &error {
+                    Error::Check(found) => &found[..],
+                    _ => &[],
+                };
+                out::document(&junit::refused(&error.to_string(), found));
+            }
+            refuse(context, &error)
+        }
     }
 }

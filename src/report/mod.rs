@@ -6,11 +6,14 @@
 
 pub mod diagnostics;
 pub mod human;
+pub mod html;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
+pub mod story;
 mod thread;
 
 use line::Tone;
