@@ -24,6 +24,8 @@
 
 pub mod cli;
 pub mod journal;
+#[cfg(test)]
+mod readings;
 pub mod report;
 mod runner;
 pub mod script;

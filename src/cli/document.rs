@@ -19,9 +19,11 @@ pub(super) fn place(run: &str) -> Result<PathBuf, String> {
     };
     let cache = set("XDG_CACHE_HOME").or_else(|| Some(set("HOME")?.join(".cache")));
     let Some(dir) = cache.map(|cache| cache.join("deployrun")) else {
-        return Err("neither XDG_CACHE_HOME nor HOME says where a report could lie; \
+        return Err(
+            "neither XDG_CACHE_HOME nor HOME says where a report could lie; \
                     say --output FILE"
-            .to_owned());
+                .to_owned(),
+        );
     };
     let unusable = |problem: String| {
         format!(

@@ -7,6 +7,8 @@ mod plan_text;
 mod scale;
 mod steps;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod text;
 mod timeline;
 
@@ -59,6 +61,8 @@ pub fn document(story: &Story, surroundings: &Surroundings) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="generator" content={ "deployrun " (env!("CARGO_PKG_VERSION")) };
+                meta name="deployrun:run" content=(t(&story.run));
+                meta name="deployrun:outcome" content=(story.outcome_word());
                 title { (t(&title)) }
                 style { (PreEscaped(STYLE)) }
             }

@@ -8,7 +8,7 @@ mod xml;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::duration;
 use crate::words::event::Stamped;
-use crate::words::outcome::RunOutcome;
+use crate::words::outcome::{RunOutcome, StopCause};
 use crate::words::report::Report;
 
 use super::line::first_line;
@@ -61,12 +61,13 @@ fn run_suite(story: &Story, program: &str) -> Suite {
         result: Result::Passed,
         ..Case::default()
     };
-    let whole = format!("whole: `{program} show {}`", story.run);
+    let whole = format!("the whole run: `{program} show {}`", story.run);
     case.result = match story.standing() {
         Standing::Ended(end) if end.outcome == RunOutcome::Released => Result::Passed,
         Standing::Ended(end) => {
             let outcome = end.outcome.word();
             let why = match &end.cause {
+                Some(StopCause::Refused) if !end.reason.is_empty() => format!(": {}", end.reason),
                 Some(cause) if !end.reason.is_empty() => {
                     format!(": {}: {}", cause.words(), end.reason)
                 }
@@ -121,12 +122,7 @@ fn come_back(story: &Story, program: &str) -> String {
 
 fn properties(story: &Story) -> Vec<(&'static str, String)> {
     let mut all = vec![("run", story.run.clone())];
-    let outcome = match story.standing() {
-        Standing::Ended(end) => end.outcome.word(),
-        Standing::Left(_) => "left",
-        Standing::Open => "not-ended",
-    };
-    all.push(("outcome", outcome.to_owned()));
+    all.push(("outcome", story.outcome_word().to_owned()));
     if let Some(end) = story.end() {
         all.push(("exit-status", end.outcome.exit_status().to_string()));
         if let Some(cause) = end.cause {

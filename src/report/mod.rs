@@ -5,8 +5,8 @@
 //! everything else here only brings it out.
 
 pub mod diagnostics;
-pub mod human;
 pub mod html;
+pub mod human;
 pub mod json;
 pub mod junit;
 pub mod line;

@@ -327,6 +327,16 @@ impl Story {
         }
     }
 
+    /// How it stands, in a word for tools: an outcome, `left`, or `not-ended`.
+    #[must_use]
+    pub fn outcome_word(&self) -> &'static str {
+        match self.standing() {
+            Standing::Ended(end) => end.outcome.word(),
+            Standing::Left(_) => "left",
+            Standing::Open => "not-ended",
+        }
+    }
+
     /// How it ended, if it has.
     #[must_use]
     pub fn end(&self) -> Option<&RunEnd> {
@@ -343,7 +353,9 @@ impl Story {
     /// The phase it is in, or was in before its end.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        self.phases.last().map_or(Phase::Review, |(phase, _)| *phase)
+        self.phases
+            .last()
+            .map_or(Phase::Review, |(phase, _)| *phase)
     }
 
     /// The environment; empty before it is known.

@@ -2,10 +2,13 @@
 //!
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
+mod browser;
+mod chromium;
 mod commands;
 mod embedding;
 mod inputs;
 mod next_command;
 mod outcomes;
 mod scene;
+mod show;
 mod statuses;

@@ -9,7 +9,7 @@ use crate::words::outcome::Phase;
 use super::text::{Page, plate, span_words, t};
 
 /// Rows of a table.
-const MOST: usize = 2000;
+const MOST: usize = 1000;
 /// Facts are many, and of little interest one by one.
 const MOST_FACTS: usize = 400;
 

@@ -9,7 +9,7 @@ use crate::report::story::{LineMark, Mark};
 use super::text::{Page, line_id, step_id, t};
 
 /// Lines of a source; of a longer one only the begin is shown.
-const MOST_LINES: usize = 6000;
+const MOST_LINES: usize = 4000;
 /// Bytes of all sources.
 const MOST_BYTES: usize = 1024 * 1024;
 
@@ -80,7 +80,7 @@ fn lines(source: usize, text: &str, marks: &BTreeMap<u32, LineMark>, left: &mut 
                 @let class = mark.map(|mark| class(mark.mark));
                 div.line.(class.unwrap_or_default()) id=(line_id(source, *number)) {
                     span.no { (number) }
-                    span.mark.(class.unwrap_or_default()) { @if let Some(mark) = mark { (sign(mark)) } }
+                    span.mark { @if let Some(mark) = mark { (sign(mark)) } }
                     code { (t(line)) }
                 }
             }
@@ -109,15 +109,11 @@ fn sign(mark: &LineMark) -> Markup {
         1 => mark.words.clone(),
         n => format!("{n} calls: {}", mark.words),
     };
-    let shown = html! {
-        span aria-hidden="true" { (sign) @if mark.calls > 1 { span.times { (mark.calls) } } }
-        span.vh { (t(&words)) }
-    };
+    let shown = html! { (sign) @if mark.calls > 1 { span.times { (mark.calls) "×" } } };
     html! {
-        @if let Some(step) = &mark.step {
-            a href={ "#" (step_id(step)) } title={ (t(&words)) } { (shown) }
-        } @else {
-            span title={ (t(&words)) } { (shown) }
+        @match &mark.step {
+            Some(step) => a href={ "#" (step_id(step)) } aria-label=(t(&words)) title=(t(&words)) { (shown) },
+            None => span role="img" aria-label=(t(&words)) title=(t(&words)) { (shown) },
         }
     }
 }

@@ -39,7 +39,10 @@ impl Scale {
             .map(|(_, span)| (span.begin_ms, span.end_ms.unwrap_or(end)))
             .collect();
         for taken in &story.taken_up {
-            waits.push((taken.at_ms.saturating_sub_unsigned(taken.after_ms), taken.at_ms));
+            waits.push((
+                taken.at_ms.saturating_sub_unsigned(taken.after_ms),
+                taken.at_ms,
+            ));
         }
         Self::new(begin, end, waits)
     }
@@ -49,7 +52,9 @@ impl Scale {
         waits.sort_unstable();
         let mut apart: Vec<(i64, i64)> = Vec::new();
         for (from, to) in waits {
-            let from = from.clamp(begin, end).max(apart.last().map_or(begin, |w| w.1));
+            let from = from
+                .clamp(begin, end)
+                .max(apart.last().map_or(begin, |w| w.1));
             let to = to.min(end);
             if from < to {
                 apart.push((from, to));
@@ -114,11 +119,41 @@ impl Scale {
     /// Instants to be named on the axis, and what is between two of them.
     pub(super) fn ticks(&self) -> (Vec<i64>, i64) {
         const STEPS: [i64; 28] = [
-            1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000, 2_000, 5_000, 10_000, 15_000, 30_000,
-            60_000, 120_000, 300_000, 600_000, 900_000, 1_800_000, 3_600_000, 7_200_000,
-            10_800_000, 21_600_000, 43_200_000, 86_400_000, 604_800_000,
+            1,
+            2,
+            5,
+            10,
+            20,
+            50,
+            100,
+            200,
+            500,
+            1_000,
+            2_000,
+            5_000,
+            10_000,
+            15_000,
+            30_000,
+            60_000,
+            120_000,
+            300_000,
+            600_000,
+            900_000,
+            1_800_000,
+            3_600_000,
+            7_200_000,
+            10_800_000,
+            21_600_000,
+            43_200_000,
+            86_400_000,
+            604_800_000,
         ];
-        let shown: i64 = self.parts.iter().filter(|p| !p.cut).map(|p| p.to - p.from).sum();
+        let shown: i64 = self
+            .parts
+            .iter()
+            .filter(|p| !p.cut)
+            .map(|p| p.to - p.from)
+            .sum();
         let wanted = shown / 7;
         let step = STEPS.into_iter().find(|step| *step >= wanted);
         let step = step.unwrap_or_else(|| wanted.max(604_800_000));
@@ -138,7 +173,10 @@ impl Scale {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a place on a screen is not exact")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a place on a screen is not exact"
+)]
 fn share(part: i64, whole: i64) -> f64 {
     if whole <= 0 {
         0.0

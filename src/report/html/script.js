@@ -2,7 +2,7 @@
 (() => {
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const form = document.querySelector(".filter");
-  const steps = all(".step");
+  const steps = all("details.step");
 
   // What a link leads to is shown, however deep it is folded away.
   const reveal = () => {
@@ -18,10 +18,10 @@
   addEventListener("hashchange", reveal);
   reveal();
 
-  // On paper nothing can be opened.
+  // On paper nothing can be opened; of steps that succeeded a line each is enough.
   let folded = [];
   addEventListener("beforeprint", () => {
-    folded = all("details:not([open])").filter((one) => !one.classList.contains("brief"));
+    folded = all("details:not([open])").filter((one) => !one.matches(".brief, .step.good"));
     for (const one of folded) one.open = true;
   });
   addEventListener("afterprint", () => {
@@ -54,7 +54,7 @@
   if (!form) return;
   form.hidden = false;
   const { text, bad, keys, fold, count } = form.elements;
-  const mine = all(".step", form.parentElement);
+  const mine = all("details.step", form.parentElement);
   const filter = () => {
     const wanted = text.value.trim().toLowerCase();
     let shown = 0;
@@ -79,7 +79,7 @@
     const typing = event.target.closest("input, textarea, select, [contenteditable]");
     if (!by || !keys.checked || event.ctrlKey || event.metaKey || event.altKey || typing && typing.type !== "checkbox") return;
     const shown = steps.filter((step) => step.offsetParent !== null);
-    const focused = event.target.closest(".step");
+    const focused = event.target.closest("details.step");
     let at = shown.indexOf(focused);
     if (at < 0) {
       const next = shown.findIndex((step) => step.getBoundingClientRect().top >= 0);

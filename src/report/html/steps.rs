@@ -21,7 +21,7 @@ const MOST_WHOLE: usize = 400;
 /// Steps that get a line.
 const MOST_LINES: usize = 20_000;
 /// Bytes of output in the whole page.
-const OUTPUT: usize = 1024 * 1024;
+const OUTPUT: usize = 640 * 1024;
 /// Lines of the output of a step that succeeded; of another, all that was kept for reports.
 const LINES_GOOD: usize = 30;
 const LINES_BAD: usize = 200;
@@ -90,7 +90,7 @@ fn lines(page: &Page<'_>, steps: &[&StepStory]) -> Markup {
                                 th scope="row" { (step.id) }
                                 td { (title(&step.step.title)) }
                                 td { (page.local(step.span().begin_ms, "%H:%M:%S")) }
-                                td { (span_words(step.span().ms(page.story.last_ms))) }
+                                td { (span_words(step.ms(page.story.last_ms))) }
                                 td { (outcome(step.outcome(), page.open_words()).1) }
                             }
                         }
@@ -119,7 +119,7 @@ fn step_item(page: &Page<'_>, step: &StepStory, budget: &Cell<usize>) -> Markup 
                 span.no { "[" (step.id) "]" } " "
                 span.title { bdi { (title(&step.step.title)) } @if several { span.dim { ", " (step.tries.len()) " tries" } } }
                 " " (plate((class, word))) " "
-                span.took { (span_words(step.span().ms(story.last_ms))) }
+                span.took { (span_words(step.ms(story.last_ms))) }
             }
             div.body {
                 dl.facts {
@@ -218,7 +218,10 @@ fn settings(step: &Step) -> Markup {
         all.push(("Retries", text));
     }
     if step.idempotent {
-        all.push(("Idempotent", "may be run again when nobody saw its end".to_owned()));
+        all.push((
+            "Idempotent",
+            "may be run again when nobody saw its end".to_owned(),
+        ));
     }
     html! { @for (name, value) in &all { dt { (name) } dd { code.wrap { (t(value)) } } } }
 }
@@ -388,7 +391,13 @@ fn back_out_item(page: &Page<'_>, n: usize, told: &BackOutStory, budget: &Cell<u
         _ => outcome(told.outcome(), page.open_words()),
     };
     let fiber = told.id.back_out_fiber();
-    let own = || story.steps.iter().filter(|s| s.id.fiber == fiber).take(MOST_WHOLE);
+    let own = || {
+        story
+            .steps
+            .iter()
+            .filter(|s| s.id.fiber == fiber)
+            .take(MOST_WHOLE)
+    };
     let is_closure = told.undo == Some(Undo::Closure);
     let dir = told.id.directory(told.attempt, true);
     html! {

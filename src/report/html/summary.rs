@@ -5,11 +5,11 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use crate::report::lines::{again, process_words, quoted, show_ms, whole_commands};
-use crate::report::story::{BackOutEnd, RemarkKind, Standing, StepStory, StopStory};
+use crate::report::story::{BackOutEnd, CallKind, RemarkKind, Standing, StepStory, StopStory};
 use crate::words::call::{Undo, shell_word};
 use crate::words::duration;
 use crate::words::event::{RunEnd, StillChanged, Unwritten};
-use crate::words::outcome::{Phase, RunOutcome, StopCause};
+use crate::words::outcome::{Outcome, Phase, RunOutcome, StopCause};
 
 use super::text::{Page, command, long, outcome, plate, span_words, step_id, t, title};
 
@@ -34,16 +34,8 @@ pub(super) fn status(page: &Page<'_>) -> Status {
     };
     let (class, word, sentence) = match story.standing() {
         Standing::Ended(end) => match end.outcome {
-            RunOutcome::Released => (
-                "good",
-                "Released",
-                "The plan reached its end, and every success criterion was met.".to_owned(),
-            ),
-            RunOutcome::Refused => (
-                "bad",
-                "Refused",
-                "Nothing was changed.".to_owned(),
-            ),
+            RunOutcome::Released => ("good", "Released", released_words(page)),
+            RunOutcome::Refused => ("bad", "Refused", "Nothing was changed.".to_owned()),
             RunOutcome::BackedOut if end.without_back_out.is_empty() => {
                 ("warn", "Backed out", format!("As before: {place}."))
             }
@@ -61,7 +53,7 @@ pub(super) fn status(page: &Page<'_>) -> Status {
             RunOutcome::Stuck => (
                 "bad",
                 "Stuck",
-                "A person is needed: it is not as before, and not released.".to_owned(),
+                format!("A person is needed: {place} is not known to be released or as before."),
             ),
         },
         Standing::Left(_) if !page.is_live() => (
@@ -80,6 +72,16 @@ pub(super) fn status(page: &Page<'_>) -> Status {
         class,
         word,
         sentence,
+    }
+}
+
+fn released_words(page: &Page<'_>) -> String {
+    let criteria = page.story.calls.iter();
+    let criteria = criteria.filter(|c| matches!(c.kind, CallKind::Verify { .. }));
+    match criteria.count() {
+        0 => "The plan reached its end; it has no success criterion.".to_owned(),
+        1 => "The plan reached its end, and its success criterion was met.".to_owned(),
+        n => format!("The plan reached its end, and its {n} success criteria were met."),
     }
 }
 
@@ -106,6 +108,9 @@ pub(super) fn banner(page: &Page<'_>, status: &Status) -> Markup {
                     @if story.end().is_some() { "Took " } @else { "Seen for " }
                     (span_words(ms)) ", from " (page.instant(story.first_ms)) "."
                 }
+            }
+            @if let Some(header) = story.header.as_ref().filter(|h| !h.why.is_empty()) {
+                p.dim { (t(&header.why)) }
             }
             @if story.start.as_ref().is_some_and(|s| s.clock_injected) {
                 p.loud { strong { "Clock injected:" } " all times of this run are made up." }
@@ -191,7 +196,60 @@ fn ended(page: &Page<'_>, end: &RunEnd) -> Markup {
             }
             (more(undone.len(), "#back-outs"))
         }
+        @if end.outcome == RunOutcome::Released { (done(page)) }
         (left_running(page))
+    }
+}
+
+/// What a run did that went well.
+fn done(page: &Page<'_>) -> Markup {
+    let story = page.story;
+    let count = |n: usize, one: &str, many: &str| match n {
+        0 => None,
+        1 => Some(format!("1 {one}")),
+        n => Some(format!("{n} {many}")),
+    };
+    let steps = story.steps.iter().filter(|s| !s.id.is_in_back_out());
+    let bad = steps
+        .clone()
+        .filter(|s| s.outcome() != Some(Outcome::Succeeded));
+    let samples: u64 = story.watches().iter().map(|w| w.samples).sum();
+    let parts = [
+        count(
+            story.findings.iter().filter(|f| f.ok).count(),
+            "check",
+            "checks",
+        ),
+        count(steps.clone().count(), "step", "steps"),
+        count(story.watches().len(), "watch", "watches")
+            .map(|watches| format!("{watches} with {samples} samples")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let criteria = story
+        .calls
+        .iter()
+        .filter(|c| matches!(c.kind, CallKind::Verify { .. }));
+    html! {
+        @if !parts.is_empty() { p { (parts.join(", ")) "." } }
+        @if criteria.clone().count() > 0 {
+            ul.items {
+                @for call in criteria.take(MOST) {
+                    li { @match &call.answer {
+                        Some(Err(_)) => (plate(("bad", "not met"))),
+                        _ => (plate(("good", "met"))),
+                    } " " strong { (t(&call.what)) } }
+                }
+            }
+        }
+        @if bad.clone().count() > 0 {
+            h3 { "Did not succeed, and the plan went on" }
+            ul.items {
+                @for step in bad.take(MOST) {
+                    li { a href={ "#" (step_id(&step.id)) } { "[" (step.id) "] " bdi { (title(&step.step.title)) } } " "
+                        (plate(outcome(step.outcome(), page.open_words()))) }
+                }
+            }
+        }
     }
 }
 
@@ -423,11 +481,18 @@ pub(super) fn run(page: &Page<'_>) -> Option<Markup> {
             ("Approvals", plan.approvals.join("; ")),
         ];
         if plan.deadline_ms.is_some() || plan.window.is_some() {
-            header.push(("For the back-out", ms(Some(plan.reserved_ms())).unwrap_or_default()));
+            header.push((
+                "For the back-out",
+                ms(Some(plan.reserved_ms())).unwrap_or_default(),
+            ));
         }
     }
     header.retain(|(_, value)| !value.is_empty());
-    let steps = story.steps.iter().filter(|s| !s.id.is_in_back_out()).count();
+    let steps = story
+        .steps
+        .iter()
+        .filter(|s| !s.id.is_in_back_out())
+        .count();
     let undone = story
         .back_outs
         .iter()

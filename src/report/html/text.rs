@@ -127,7 +127,11 @@ impl<'a> Page<'a> {
     pub(super) fn clock(&self, at_ms: i64) -> Markup {
         let day = self.local(at_ms, "%Y-%m-%d");
         let other_day = day != self.local(self.story.first_ms, "%Y-%m-%d");
-        let format = if other_day { "%a %m-%d %H:%M:%S" } else { "%H:%M:%S" };
+        let format = if other_day {
+            "%a %m-%d %H:%M:%S"
+        } else {
+            "%H:%M:%S"
+        };
         time(at_ms, &self.local(at_ms, format))
     }
 
@@ -191,7 +195,10 @@ pub(super) fn step_id(id: &CallId) -> String {
 }
 
 /// A class and a word for how something ended.
-pub(super) fn outcome(outcome: Option<Outcome>, open: &'static str) -> (&'static str, &'static str) {
+pub(super) fn outcome(
+    outcome: Option<Outcome>,
+    open: &'static str,
+) -> (&'static str, &'static str) {
     match outcome {
         Some(Outcome::Succeeded) => ("good", "succeeded"),
         Some(Outcome::Failed) => ("bad", "failed"),

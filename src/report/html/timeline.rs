@@ -181,7 +181,7 @@ fn row(class: &str, label: &Markup, drawing: &Markup, meta: &Markup) -> Markup {
     html! {
         li.(class) {
             span.label { (label) }
-            svg.track width="100%" height="20" aria-hidden="true" focusable="false" {
+            svg.track width="100%" height="22" aria-hidden="true" focusable="false" {
                 use href="#grid" width="100%" height="100%" {}
                 (drawing)
             }
@@ -193,7 +193,7 @@ fn row(class: &str, label: &Markup, drawing: &Markup, meta: &Markup) -> Markup {
 fn bar(scale: &Scale, (from, to): (i64, i64), class: &str, tip: &str) -> Markup {
     let (x, width) = extent(scale, from, to, NARROWEST);
     html! {
-        rect.bar.(class) x=(percent(x)) width=(percent(width)) y="4" height="12" rx="2" { title { (t(tip)) } }
+        rect.bar.(class) x=(percent(x)) width=(percent(width)) y="5" height="12" rx="2" { title { (t(tip)) } }
     }
 }
 
@@ -202,10 +202,10 @@ fn phases(page: &Page<'_>, scale: &Scale) -> Markup {
     let drawing = html! {
         @for (phase, span) in &story.phases {
             @let (x, width) = extent(scale, span.begin_ms, span.end_ms.unwrap_or(story.last_ms), NARROWEST);
-            rect.phase.(phase.word()) x=(percent(x)) width=(percent(width)) y="2" height="16" {
+            rect.phase.(phase.word()) x=(percent(x)) width=(percent(width)) y="3" height="16" {
                 title { (phase.word()) ", " (span_words(span.ms(story.last_ms))) }
             }
-            @if width > 12.0 { text.phase x=(percent(x + width / 2.0)) y="14" text-anchor="middle" { (phase.word()) } }
+            @if width > 12.0 { text.phase x=(percent(x + width / 2.0)) y="15" text-anchor="middle" { (phase.word()) } }
         }
     };
     let label = html! { "phases" span.vh { @for (phase, span) in &story.phases {
@@ -261,7 +261,11 @@ fn chosen<'a>(page: &Page<'a>) -> Vec<&'a StepStory> {
 
 fn steps(page: &Page<'_>, scale: &Scale) -> Markup {
     let story = page.story;
-    let count = story.steps.iter().filter(|s| !s.id.is_in_back_out()).count();
+    let count = story
+        .steps
+        .iter()
+        .filter(|s| !s.id.is_in_back_out())
+        .count();
     let shown = chosen(page);
     html! {
         @if count > shown.len() {
@@ -271,8 +275,7 @@ fn steps(page: &Page<'_>, scale: &Scale) -> Markup {
         }
         @for step in &shown {
             @let (class, word) = outcome(step.outcome(), page.open_words());
-            @let span = step.span();
-            @let took = span_words(span.ms(story.last_ms));
+            @let took = span_words(step.ms(story.last_ms));
             @let label = html! { a href={ "#" (step_id(&step.id)) } { span.no { "[" (step.id) "]" } " " bdi { (title(&step.step.title)) } } };
             @let drawing = html! {
                 @for told in &step.tries {
@@ -287,7 +290,7 @@ fn steps(page: &Page<'_>, scale: &Scale) -> Markup {
                 }
             };
             @let meta = html! { (took) @if class != "good" { ", " strong.(class) { (word) } } @else { span.vh { ", " (word) } } };
-            (row("step", &label, &drawing, &meta))
+            (row("act", &label, &drawing, &meta))
         }
     }
 }
@@ -316,7 +319,7 @@ fn density(page: &Page<'_>, scale: &Scale) -> Markup {
     html! {
         @for (n, (count, bad)) in bins.iter().enumerate().filter(|(_, (count, _))| *count > 0) {
             @let x = width * f64::from(u16::try_from(n).unwrap_or(0));
-            rect.bar.(if *bad { "bad" } else { "good" }) x=(percent(x)) width=(percent(width)) y="4" height="12" {
+            rect.bar.(if *bad { "bad" } else { "good" }) x=(percent(x)) width=(percent(width)) y="5" height="12" {
                 title { (count) " steps" }
             }
         }
@@ -327,12 +330,13 @@ fn watches(page: &Page<'_>, scale: &Scale) -> Markup {
     html! {
         @for watch in page.story.watches().iter().take(MOST_ROWS) {
             @let observed = watch.rule.as_ref().is_some_and(|rule| rule.observe);
-            @let label = html! { span.kind { "watch" } " " bdi { (title(&watch.name)) } };
+            @let label = html! { span.kind { @if observed { "observe" } @else { "watch" } } " " bdi { (title(&watch.name)) } };
             @let meta = html! {
-                (watch.samples) @if watch.samples == 1 { " sample" } @else { " samples" }
-                @if watch.bad_samples > 0 { ", " strong.(if watch.tripped { "bad" } else { "warn" }) { (watch.bad_samples) " bad" } }
-                @if watch.tripped { ", " strong.bad { "tripped" } }
-                @if observed { span.dim { ", observed" } }
+                @match (watch.bad_samples, watch.tripped) {
+                    (0, _) => { (watch.samples) " ok" },
+                    (bad, true) => strong.bad { "tripped" span.vh { ", " (bad) " of " (watch.samples) " bad" } },
+                    (bad, false) => strong.warn { (bad) " of " (watch.samples) " bad" },
+                }
             };
             (row("watch", &label, &lane(page, scale, watch), &meta))
         }
@@ -341,19 +345,24 @@ fn watches(page: &Page<'_>, scale: &Scale) -> Markup {
 
 fn lane(page: &Page<'_>, scale: &Scale, watch: &Watching) -> Markup {
     let (x, width) = extent(scale, watch.since_ms, watch.last_ms, NARROWEST);
-    let marks = watch.stretches.iter().filter(|s| s.verdict != Verdict::Pass);
+    let observed = watch.rule.as_ref().is_some_and(|rule| rule.observe);
+    let marks = watch
+        .stretches
+        .iter()
+        .filter(|s| s.verdict != Verdict::Pass);
     html! {
-        rect.lane x=(percent(x)) width=(percent(width)) y="9" height="2" {
+        rect.lane x=(percent(x)) width=(percent(width)) y="10" height="2" {
             title { (t(&watch.name)) }
         }
         @for stretch in marks.take(MOST_MARKS) {
             @let class = match (&stretch.verdict, stretch.bad) {
                 (_, 0) => "ignored",
                 (Verdict::NoData, _) => "warn",
+                _ if observed => "warn",
                 _ => "bad",
             };
             @let (x, width) = extent(scale, stretch.begin_ms, stretch.end_ms, 0.5);
-            rect.sample.(class) x=(percent(x)) width=(percent(width)) y="3" height="14" rx="1" {
+            rect.sample.(class) x=(percent(x)) width=(percent(width)) y="4" height="14" rx="1" {
                 title {
                     (page.local(stretch.begin_ms, "%H:%M:%S")) ": " (t(stretch.verdict.words()))
                     @if stretch.count > 1 { ", " (stretch.count) " samples" }

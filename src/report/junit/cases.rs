@@ -6,7 +6,7 @@ use crate::report::story::{
     BackOutEnd, BackOutStory, CallKind, CallStory, StepStory, Story, TryEnd, TryStory, Watching,
 };
 use crate::words::event::{RunEnd, Verdict};
-use crate::words::outcome::{Outcome, StopCause};
+use crate::words::outcome::{Outcome, RunOutcome, StopCause};
 use crate::words::step::end_words;
 
 /// Bytes of output of steps that succeeded; what is beyond is left out, and said so.
@@ -111,7 +111,11 @@ pub(super) fn suites(story: &Story, program: &str) -> Vec<Suite> {
         ("verify", verify.map(|c| verify_case(story, c)).collect()),
         (
             "watches",
-            story.watches().iter().map(|w| watch_case(story, w)).collect(),
+            story
+                .watches()
+                .iter()
+                .map(|w| watch_case(story, w))
+                .collect(),
         ),
         ("back-out", undo),
     ];
@@ -253,7 +257,7 @@ fn step_case(story: &Story, step: &StepStory, program: &str, budget: &mut usize)
     let mut case = Case {
         name: format!("[{}] {}", step.id, first_line(&step.step.title)),
         class,
-        ms: Some(step.span().ms(story.last_ms)),
+        ms: Some(step.ms(story.last_ms)),
         at_ms: step.span().begin_ms,
         before: before.iter().map(|t| how(step, t)).collect(),
         ..Case::default()
@@ -367,9 +371,7 @@ fn watch_case(story: &Story, watch: &Watching) -> Case {
     Case {
         name: first_line(&watch.name),
         class: class(story, "watches"),
-        ms: Some(
-            u64::try_from(watch.last_ms.saturating_sub(watch.since_ms)).unwrap_or(0),
-        ),
+        ms: Some(u64::try_from(watch.last_ms.saturating_sub(watch.since_ms)).unwrap_or(0)),
         result: match watch.tripped {
             true => failure(story, worst, format!("tripped{seen}"), text),
             false => Result::Passed,
@@ -460,6 +462,13 @@ pub(super) fn end_text(story: &Story, end: &RunEnd) -> String {
     }
     for process in &end.survivors {
         lines.push(format!("lives on: {}", process_words(process)));
+    }
+    if end.outcome == RunOutcome::Stuck
+        && let Some(header) = &story.header
+    {
+        let people = [("owner", &header.owner), ("support", &header.support)];
+        let people = people.iter().filter(|(_, name)| !name.is_empty());
+        lines.extend(people.map(|(what, name)| format!("{what}: {name}")));
     }
     lines.join("\n")
 }

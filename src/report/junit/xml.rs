@@ -42,9 +42,10 @@ fn write_all(xml: &mut Xml, suites: &[Suite]) -> io::Result<()> {
 fn write_suite(xml: &mut Xml, suite: &Suite) -> io::Result<()> {
     let mut attributes = vec![attribute("name", &suite.name)];
     attributes.extend(counts(suite.cases.iter()));
-    let skipped = suite.cases.iter().filter(|case| {
-        matches!(case.result, Result::Skipped { .. })
-    });
+    let skipped = suite
+        .cases
+        .iter()
+        .filter(|case| matches!(case.result, Result::Skipped { .. }));
     attributes.push(attribute("skipped", &skipped.count().to_string()));
     if let Some(ms) = suite.ms {
         attributes.push(attribute("time", &seconds(ms)));
@@ -59,16 +60,23 @@ fn write_suite(xml: &mut Xml, suite: &Suite) -> io::Result<()> {
         .with_attributes(attributes)
         .write_inner_content(|xml| {
             if !suite.properties.is_empty() {
-                xml.create_element("properties").write_inner_content(|xml| {
-                    suite.properties.iter().try_for_each(|(name, value)| {
-                        xml.create_element("property")
-                            .with_attributes([attribute("name", name), attribute("value", value)])
-                            .write_empty()
-                            .map(drop)
-                    })
-                })?;
+                xml.create_element("properties")
+                    .write_inner_content(|xml| {
+                        suite.properties.iter().try_for_each(|(name, value)| {
+                            xml.create_element("property")
+                                .with_attributes([
+                                    attribute("name", name),
+                                    attribute("value", value),
+                                ])
+                                .write_empty()
+                                .map(drop)
+                        })
+                    })?;
             }
-            suite.cases.iter().try_for_each(|case| write_case(xml, case))
+            suite
+                .cases
+                .iter()
+                .try_for_each(|case| write_case(xml, case))
         })?;
     Ok(())
 }
@@ -82,9 +90,8 @@ fn write_case(xml: &mut Xml, case: &Case) -> io::Result<()> {
         attributes.push(attribute("time", &seconds(ms)));
     }
     let element = xml.create_element("testcase").with_attributes(attributes);
-    let has_content = case.result != Result::Passed
-        || !case.before.is_empty()
-        || !case.output.is_empty();
+    let has_content =
+        case.result != Result::Passed || !case.before.is_empty() || !case.output.is_empty();
     if !has_content {
         element.write_empty()?;
         return Ok(());
@@ -101,10 +108,18 @@ fn write_case(xml: &mut Xml, case: &Case) -> io::Result<()> {
                     .with_attribute(attribute("message", message))
                     .write_empty()?;
             }
-            Result::Failure { kind, message, text } => {
+            Result::Failure {
+                kind,
+                message,
+                text,
+            } => {
                 write_fault(xml, "failure", (kind, message), text)?;
             }
-            Result::Error { kind, message, text } => {
+            Result::Error {
+                kind,
+                message,
+                text,
+            } => {
                 write_fault(xml, "error", (kind, message), text)?;
             }
         }
@@ -160,7 +175,9 @@ fn counts<'c>(cases: impl Iterator<Item = &'c Case>) -> [Attribute<'static>; 3] 
 /// Line feeds and tabs in it stay what they are: a parser would take bare ones for blanks.
 fn attribute(name: &'static str, value: &str) -> Attribute<'static> {
     let value = allowed(value);
-    let value = escape(value.as_str()).replace('\n', "&#10;").replace('\t', "&#9;");
+    let value = escape(value.as_str())
+        .replace('\n', "&#10;")
+        .replace('\t', "&#9;");
     Attribute {
         key: QName(name),
         value: Cow::Owned(value),

@@ -103,6 +103,15 @@ impl StepStory {
         }
     }
 
+    /// How long it took: a single try as long as its process, several from the first to the last.
+    #[must_use]
+    pub fn ms(&self, now_ms: i64) -> u64 {
+        match (self.tries.as_slice(), self.end()) {
+            ([_], Some(end)) => end.duration_ms,
+            _ => self.span().ms(now_ms),
+        }
+    }
+
     /// From the begin of its first try to the end of its last.
     #[must_use]
     pub fn span(&self) -> Span {

@@ -356,7 +356,8 @@ impl Watching {
         let limit = self.rule.as_ref().filter(|rule| !rule.observe);
         self.tripped |= limit.is_some_and(|rule| bad >= rule.failures.max(1));
         let last = self.stretches.last_mut();
-        if let Some(last) = last.filter(|last| last.verdict == *verdict && (last.bad > 0) == (bad > 0))
+        if let Some(last) =
+            last.filter(|last| last.verdict == *verdict && (last.bad > 0) == (bad > 0))
         {
             last.end_ms = at_ms;
             last.count += 1;
