@@ -617,6 +617,17 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
     begun
 }
 
+/// The sources in what was frozen with a run, by name, the plan itself first.
+pub(crate) fn sources_of(run: &str, frozen: Value) -> Result<Vec<(String, String)>, Error> {
+    let Frozen { main, sources, .. } =
+        serde_json::from_value(frozen).map_err(|e| Error::Unreadable {
+            run: run.to_owned(),
+            problem: format!("what was frozen with it: {e}"),
+        })?;
+    let (first, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|(name, _)| *name == main);
+    Ok(first.into_iter().chain(rest).collect())
+}
+
 /// What the entries of a run hold.
 pub(crate) fn events_of(run: &str, entries: &[StoredEntry]) -> Result<Vec<Stamped>, Error> {
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

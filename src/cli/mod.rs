@@ -4,10 +4,11 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod document;
 mod explain;
 mod history;
-mod libraries;
 mod levels;
+mod libraries;
 mod log;
 mod logs;
 mod plans;
@@ -66,15 +67,15 @@ impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Github, Human, Json, Sarif};
+        use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
-            Self::Run(_) => ("run", &[Human, Json]),
+            Self::Run(_) => ("run", &[Human, Json, Junit]),
             Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
             Self::Explain(_) => ("explain", &[Human, Json]),
-            Self::Resume(_) => ("resume", &[Human, Json]),
-            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json, Junit]),
+            Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
             Self::Runs(_) => ("runs", &[Human, Json]),
-            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
