@@ -39,6 +39,8 @@ passed, the environment's lock taken, approvals given, the window open with enou
 
 Closures given to `check`, `watch`, `verify` and as back-outs work on copies of what they capture.
 
+Helpers on top of these functions are in the [stdlib](stdlib.md).
+
 There are also `local()`, this machine as a target (`local().run(…)` is `run(…)`), `trimmed(text)`,
 which returns a text without space around it, `lines(text)`, which returns an array, `matches(text,
 pattern)`, and `replace_all(text, pattern, by)`, where `$1` and `${name}` stand for groups of the

@@ -243,14 +243,13 @@ pub fn restore(path: &Path, steps: &[PathBuf]) -> Result<String, String> {
 /// something else.
 fn take_away(path: &Path, missing_above: usize) -> io::Result<()> {
     match parent_of(path) {
-        Ok((dir, name)) => match dir.look(&name) {
-            Ok(Some(_)) => {
+        Ok((dir, name)) => {
+            // A path that cannot be holds nothing.
+            if let Ok(Some(_)) = dir.look(&name) {
                 remove(&dir, &name)?;
                 dir.sync()?;
             }
-            // A path that cannot be holds nothing.
-            Ok(None) | Err(_) => {}
-        },
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => {}
         Err(e) if e.kind() == io::ErrorKind::NotADirectory => {}
         Err(e) => return Err(e),
