@@ -24,7 +24,10 @@ use super::source_text;
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Modules that are part of deployrun, by path.
-const STDLIB: &[(&str, &str)] = &[("std/http", include_str!("../../stdlib/http.rhai"))];
+const STDLIB: &[(&str, &str)] = &[
+    ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/http", include_str!("../../stdlib/http.rhai")),
+];
 
 /// A plan and the modules it imports, read once.
 #[derive(Clone, Debug)]
