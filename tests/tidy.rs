@@ -24,6 +24,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("duct", "target"),
     ("clap", "cli"),
     ("ureq", "target"),
+    ("toml", "words"),
     ("prost", "report"),
 ];
 

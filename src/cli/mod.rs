@@ -4,10 +4,14 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod document;
+mod explain;
 mod history;
+mod levels;
 mod libraries;
 mod log;
 mod logs;
+mod plans;
 mod prompt;
 mod refuse;
 mod resume;
@@ -48,6 +52,7 @@ const EXIT_STATUSES: &str = "Exit status:
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
@@ -62,14 +67,15 @@ impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Human, Json};
+        use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
-            Self::Run(_) => ("run", &[Human, Json]),
-            Self::Check(_) => ("check", &[Human, Json]),
-            Self::Resume(_) => ("resume", &[Human, Json]),
-            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Run(_) => ("run", &[Human, Json, Junit]),
+            Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
+            Self::Explain(_) => ("explain", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json, Junit]),
+            Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
             Self::Runs(_) => ("runs", &[Human, Json]),
-            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
@@ -104,6 +110,7 @@ pub fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),

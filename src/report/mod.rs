@@ -6,12 +6,18 @@
 
 mod beside;
 pub mod diagnostics;
+pub mod explain;
+pub mod github;
+pub mod html;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
+pub mod sarif;
+pub mod story;
 mod thread;
 pub mod trace;
 

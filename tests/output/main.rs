@@ -2,6 +2,9 @@
 //!
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
+mod browser;
+mod checking;
+mod chromium;
 mod collector;
 mod commands;
 mod diagnostics;
@@ -12,6 +15,7 @@ mod next_command;
 mod outcomes;
 mod project;
 mod scene;
+mod show;
 mod statuses;
 mod trace_tree;
 mod tracing;

@@ -64,6 +64,7 @@ impl Scene {
             "DEPLOYRUN_YES",
             "NO_COLOR",
             "CI",
+            "GITHUB_WORKSPACE",
             "DEPLOYRUN_LOG",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
             "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
