@@ -12,6 +12,7 @@ mod resume;
 mod run;
 mod runs;
 mod show;
+mod values;
 mod window;
 
 use std::ffi::OsString;

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::refuse::refuse;
-use super::{history, run};
+use super::{history, run, values};
 
 /// Takes up a run where it was left.
 #[derive(Debug, clap::Args)]
@@ -10,10 +10,10 @@ pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
     /// Waits so long for an environment that somebody else has
-    #[arg(long, value_name = "DURATION", value_parser = run::time, env = "DEPLOYRUN_LOCK_WAIT")]
+    #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
     lock_wait: Option<std::time::Duration>,
     /// Sets the window aside, if it was not before; the reason stands in every report
-    #[arg(long, value_name = "REASON", value_parser = run::reason)]
+    #[arg(long, value_name = "REASON", value_parser = values::reason)]
     override_window: Option<String>,
     /// Answers every question of this command with yes; approvals are given by people
     #[arg(short, long, env = "DEPLOYRUN_YES")]

@@ -6,13 +6,13 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
-use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
 use super::prompt::{self, Approver};
 use super::refuse::refuse;
+use super::values;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
@@ -24,10 +24,10 @@ pub(super) struct Args {
     #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// Waits so long for an environment that somebody else has
-    #[arg(long, value_name = "DURATION", value_parser = time, env = "DEPLOYRUN_LOCK_WAIT")]
+    #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
     lock_wait: Option<std::time::Duration>,
     /// Sets the window aside; the reason stands in every report
-    #[arg(long, value_name = "REASON", value_parser = reason)]
+    #[arg(long, value_name = "REASON", value_parser = values::reason)]
     override_window: Option<String>,
     /// Answers every question of this command with yes; approvals are given by people
     #[arg(short, long, env = "DEPLOYRUN_YES")]
@@ -41,18 +41,6 @@ fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".into()),
-    }
-}
-
-pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
-}
-
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("say why".into())
-    } else {
-        Ok(text.trim().to_owned())
     }
 }
 

@@ -99,6 +99,71 @@ fn runs() {
 }
 
 #[test]
+fn runs_are_filtered() {
+    let scene = Scene::new("plan(#{ name: \"shop\", environment: \"production\" });\n");
+    scene.write(
+        "other.rhai",
+        "plan(#{ name: \"wiki\", environment: \"staging\" });\ncheck(\"no\", false);\n",
+    );
+    for (now, plan, status) in [
+        ("2026-03-19T20:00:00Z", "plan.rhai", 0),
+        ("2026-03-20T20:00:00Z", "other.rhai", 1),
+        ("2026-03-21T20:00:00Z", "plan.rhai", 0),
+    ] {
+        told(&mut scene.command_at(now, &["run", plan])).expect(status);
+    }
+    let (a, b, c) = (
+        "20260319-2000-0007",
+        "20260320-2000-0007",
+        "20260321-2000-0007",
+    );
+    for (args, expected) in [
+        (&[][..], &[c, b, a][..]),
+        (&["--since", "2d"], &[c, b]),
+        (&["--since", "2026-03-20"], &[c, b]),
+        (&["--since", "2026-03-20T21:30"], &[c]),
+        (&["--since", "2026-03-20T23:00:00+01:00"], &[c]),
+        (&["--outcome", "released"], &[c, a]),
+        (&["--outcome", "refused,stuck"], &[b]),
+        (&["--plan", "shop", "--since", "1d"], &[c]),
+        (&["--environment", "staging"], &[b]),
+        (&["--limit", "2"], &[c, b]),
+    ] {
+        let args = [&["runs", "--format", "json"], args].concat();
+        let told = scene.run(&args).expect(0);
+        let runs: Vec<String> = told
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("one line of JSON"))
+            .map(|line: serde_json::Value| line["run"].as_str().expect("an id").to_owned())
+            .collect();
+        assert_eq!(runs, expected, "{args:?}");
+    }
+    let mut all = String::new();
+    for (args, status) in [
+        (&["--environment", "prodution"][..], 0),
+        (&["--plan", "shop", "--outcome", "backed-out,stuck"], 0),
+        (&["--since", "30m"], 0),
+        (&["--since", "yesterday"], 2),
+        (&["--since", "2026-02-30"], 2),
+        (&["--outcome", "releasd"], 2),
+        (&["--limit", "0"], 2),
+        (&["--limit", "many"], 2),
+        (&["--unfinished", "--outcome", "stuck"], 2),
+    ] {
+        let told = scene.run(&[&["runs"], args].concat()).expect(status);
+        all.push_str(&format!(
+            "$ runs {}\n{}{}",
+            args.join(" "),
+            told.out,
+            told.err
+        ));
+    }
+    let all = scene.normal(&all);
+    scene.exact_snapshot("runs_none_or_wrong", &all);
+}
+
+#[test]
 fn windows() {
     let scene = Scene::new("");
     let spec = "Sun 01:00-04:00 Europe/Berlin";
