@@ -12,6 +12,7 @@ mod resume;
 mod run;
 mod runs;
 mod show;
+mod status;
 mod values;
 mod window;
 
@@ -50,6 +51,7 @@ enum Command {
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
+    Status(status::Args),
     Show(show::Args),
     Logs(logs::Args),
     Approve(approve::Args),
@@ -67,6 +69,7 @@ impl Command {
             Self::Resume(_) => ("resume", &[Human, Json]),
             Self::BackOut(_) => ("back-out", &[Human, Json]),
             Self::Runs(_) => ("runs", &[Human, Json]),
+            Self::Status(_) => ("status", &[Human, Json]),
             Self::Show(_) => ("show", &[Human, Json]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
@@ -105,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),
+        Command::Status(args) => status::run(&context, &args),
         Command::Show(args) => show::run(&context, &args),
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),

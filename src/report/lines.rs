@@ -26,10 +26,11 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant, whole_commands};
+pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
+pub use waits::ADVICE;
 pub use zone::Zone;
 
-use phrases::{plan_name, positive, show_ms, thrown, took};
+use phrases::{plan_name, positive, thrown, took};
 
 /// For whom the lines are.
 #[derive(Clone, Debug)]

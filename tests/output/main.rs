@@ -8,4 +8,5 @@ mod inputs;
 mod next_command;
 mod outcomes;
 mod scene;
+mod status;
 mod statuses;
