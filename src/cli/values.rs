@@ -28,6 +28,10 @@ pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     }
 }
 
+pub(super) fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| "write a whole number".into())
+}
+
 /// An instant of the past, as people name it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Since {

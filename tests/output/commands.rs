@@ -228,6 +228,88 @@ run("echo three", #{ title: "end", back_out: () });
     run.end().expect(0);
 }
 
+#[test]
+fn logs_are_followed_past_the_death_of_the_process() {
+    let plan = |end: &str| {
+        format!(
+            "plan(#{{ name: \"a\", environment: \"one\" }});\n\
+             run(\"echo one; while [ ! -e go ]; do sleep 0.05; done; echo two\", \
+             #{{ title: \"wait\", timeout: \"1m\", back_out: () }});\n{end}"
+        )
+    };
+    // Nobody takes it up.
+    let scene = Scene::new(&plan(""));
+    let mut run = scene.start(&mut scene.command(&["run", "plan.rhai"]));
+    run.wait_for("| one");
+    let mut logs = scene.start(&mut scene.command(&["logs", "2026", "-f"]));
+    logs.wait_for("one");
+    run.kill();
+    scene.write("go", "");
+    let logs = logs.end().expect(4);
+    assert_eq!(logs.out, "== [2] wait ==\none\ntwo\n");
+    let err = logs.err.lines().last().unwrap_or_default();
+    assert_eq!(
+        err,
+        "error: run 20260321-2100-0007 has not ended, and no process has it; take it up with \
+         `deployrun resume 20260321-2100-0007` or `deployrun back-out 20260321-2100-0007`"
+    );
+    // Somebody does, and it fails.
+    let scene = Scene::new(&plan(
+        "run(\"echo three; exit 1\", #{ title: \"end\", back_out: () });",
+    ));
+    let mut run = scene.start(&mut scene.command(&["run", "plan.rhai"]));
+    run.wait_for("| one");
+    let mut logs = scene.start(&mut scene.command(&["logs", "2026", "-f"]));
+    logs.wait_for("one");
+    run.kill();
+    let mut resumed = scene.start(&mut scene.command(&["resume", "2026"]));
+    resumed.wait_for("taken up again");
+    scene.write("go", "");
+    resumed.end().expect(3);
+    let logs = logs.end().expect(3);
+    assert_eq!(logs.out, "== [2] wait ==\none\ntwo\n== [3] end ==\nthree\n");
+    assert!(
+        logs.err
+            .ends_with("run 20260321-2100-0007 has ended: backed-out\n"),
+        "{}",
+        logs.err
+    );
+}
+
+#[test]
+fn the_last_lines_of_an_output() {
+    let scene = Scene::new(
+        r#"plan(#{ name: "a", environment: "one" });
+run("seq 1 40000", #{ title: "much", back_out: () });
+run("printf 'a\nb'", #{ title: "two", back_out: () });
+run("seq 1 40000", #{ title: "cut", back_out: (), max_output: 2000 });
+run("true", #{ title: "silent", back_out: () });
+"#,
+    );
+    scene.run(&["run", "plan.rhai", "-q"]).expect(0);
+    let last = |args: &[&str]| scene.run(&[&["logs", "2026"], args].concat()).expect(0).out;
+    assert_eq!(last(&["much", "-n", "2"]), "39999\n40000\n");
+    assert_eq!(last(&["much", "-n", "0"]), "");
+    // More than is read at once.
+    let many = last(&["much", "-n", "30000"]);
+    assert_eq!(many.lines().count(), 30_000);
+    assert!(many.starts_with("10001\n"), "{}", &many[..20]);
+    assert_eq!(last(&["much", "-n", "99999"]), last(&["much"]));
+    assert_eq!(last(&["two", "-n", "1"]), "b");
+    assert_eq!(last(&["two", "-n", "2"]), "a\nb");
+    // What was not kept ends them, too.
+    let cut = last(&["cut", "-n", "99999"]);
+    assert!(
+        cut.ends_with("39999\n40000\n") && cut.len() < 2_000,
+        "{cut}"
+    );
+    assert_eq!(
+        last(&["-n", "1"]),
+        "== [2] much ==\n40000\n== [3] two ==\nb\n== [4] cut ==\n40000\n== [5] silent ==\n"
+    );
+    assert_eq!(last(&["-f", "-n", "1"]), last(&["-n", "1"]));
+}
+
 const TALKS: &str = r#"plan(#{ name: "a", environment: "one" });
 for n in 0..20 {
     run("seq -f '%2000.0f' 1 150", #{ title: "talk", back_out: () });
