@@ -12,11 +12,23 @@ use super::context::{Context, Format};
 use super::refuse::refuse;
 
 /// Looks at a plan without running it: names, arguments, literals, back-outs, the checklist.
+///
+/// All findings come at once. Errors give exit status 1: such a plan is not run. Warnings alone
+/// give 0.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The plan
     plan: PathBuf,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun check plan.rhai
+      before it is run, and in the pipeline of the plan's repository
+  deployrun check -q plan.rhai
+      errors only
+  deployrun check --format json plan.rhai
+      one finding a line";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let plan = match Plan::read(&args.plan) {

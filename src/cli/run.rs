@@ -16,7 +16,13 @@ use super::values;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
+///
+/// Ctrl-C (or SIGTERM) stops the run and backs it out; a second one kills what is being ended, a
+/// third one leaves the run as it is and says how to come back. A terminal that goes away does not
+/// end it. Whatever happens, the run ends in a state that has a name: see the exit status of
+/// deployrun.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The plan
     plan: PathBuf,
@@ -36,6 +42,16 @@ pub(super) struct Args {
     #[arg(last = true, value_name = "ARG")]
     rest: Vec<String>,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun run plan.rhai
+      as a person; deployrun plan.rhai is the same
+  deployrun run -e version=2.4.0 plan.rhai -- --fast
+      the plan sees args.version, and --fast in args.rest
+  deployrun run --lock-wait 30m --format json plan.rhai
+      in a pipeline: waits for another run of the environment, one event a line
+  deployrun run --override-window 'CHG-1042, approved by Ada' plan.rhai
+      outside the window, with the reason in every report";
 
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

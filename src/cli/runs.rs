@@ -141,18 +141,16 @@ fn none(context: &Context, filter: &Filter, zone: &TimeZone) -> Result<String, E
     }
     text.push_str("runs");
     let known = read(context, &Filter::default())?;
-    let named: [(_, _, fn(&RunRow) -> &str); 2] = [
-        (&filter.plan, "of the plan", |row| &row.plan),
-        (&filter.environment, "in the environment", |row| {
-            &row.environment
-        }),
-    ];
-    for (wanted, words, name) in named {
+    let plans: Vec<String> = known.iter().map(|row| row.plan.clone()).collect();
+    let environments: Vec<String> = known.iter().map(|row| row.environment.clone()).collect();
+    for (wanted, words, names) in [
+        (&filter.plan, "of the plan", &plans),
+        (&filter.environment, "in the environment", &environments),
+    ] {
         let Some(wanted) = wanted else { continue };
         text.push_str(&format!(" {words} `{}`", first_line(wanted)));
-        let names = || known.iter().map(name);
-        if !names().any(|name| name == wanted)
-            && let Some(near) = nearest(wanted, names())
+        if !names.contains(wanted)
+            && let Some(near) = nearest(wanted, names.iter().map(String::as_str))
         {
             text.push_str(&format!(" (did you mean `{near}`?)"));
         }

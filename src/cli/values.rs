@@ -21,6 +21,15 @@ pub(super) fn reason(text: &str) -> Result<String, String> {
     }
 }
 
+/// A flag, as variables set it.
+pub(super) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "1" | "true" | "yes" | "y" | "on" => Ok(true),
+        "0" | "false" | "no" | "n" | "off" => Ok(false),
+        _ => Err("write 1 or 0, yes or no, true or false".into()),
+    }
+}
+
 pub(super) fn at_least_one(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(n) if n > 0 => Ok(n),
@@ -110,7 +119,7 @@ mod tests {
             let expected: Timestamp = expected.parse().unwrap();
             assert_eq!(at, expected.as_millisecond(), "{text}");
         }
-        for text in ["", "soon", "2026-13-01", "yesterday", "-2d", "12", "22:00"] {
+        for text in ["", "soon", "2026-13-01", "yesterday", "-2d", "22:00"] {
             assert!(text.parse::<Since>().is_err(), "{text}");
         }
     }

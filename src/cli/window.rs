@@ -17,7 +17,10 @@ use super::refuse::say;
 use super::values;
 
 /// Lists the next openings of a window, with their real lengths.
+///
+/// Clock changes inside an opening are told, and edges that they move.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The window: 'Sat 22:00-02:00 Europe/Berlin'
     spec: String,
@@ -31,6 +34,12 @@ pub(super) struct Args {
     #[arg(long, value_name = "DURATION", value_parser = values::time)]
     needed: Option<Duration>,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun window 'Sat 22:00-02:00 Europe/Berlin'
+      the next five
+  deployrun window 'Sat 22:00-02:00 Europe/Berlin' --needed 3h -n 1
+      does a release of three hours fit into the next one?";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let window = match Window::parse(&args.spec) {

@@ -4,9 +4,12 @@
 
 mod commands;
 mod embedding;
+mod help;
 mod inputs;
+mod new;
 mod next_command;
 mod outcomes;
 mod scene;
+mod shells;
 mod status;
 mod statuses;
