@@ -98,10 +98,14 @@ pub(super) fn answer() {
 fn equipped(command: Command) -> Command {
     // `deployrun plan.rhai`.
     let bare = Arg::new("bare").add(ArgValueCompleter::new(plans));
-    command.arg(bare).mut_subcommands(|command| {
-        let name = command.get_name().to_owned();
-        command.mut_args(|arg| equip(&name, arg))
-    })
+    command.arg(bare).mut_subcommands(with_words)
+}
+
+fn with_words(command: Command) -> Command {
+    let name = command.get_name().to_owned();
+    command
+        .mut_args(|arg| equip(&name, arg))
+        .mut_subcommands(with_words)
 }
 
 fn equip(command: &str, arg: Arg) -> Arg {

@@ -37,10 +37,10 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let result = match (&args.dir, &args.command) {
         (Some(dir), _) => write_all(&root, dir),
         (None, None) => page(&root, None).and_then(|page| out::bytes(&page)),
-        (None, Some(name)) => match commands(&root).find(|c| c.get_name() == name) {
+        (None, Some(name)) => match all(&root).into_iter().find(|c| short(c) == name) {
             Some(command) => page(&root, Some(command)).and_then(|page| out::bytes(&page)),
             None => {
-                let near = nearest(name, commands(&root).map(Command::get_name));
+                let near = nearest(name, all(&root).into_iter().map(short));
                 let near =
                     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"));
                 say(context, &format!("there is no command `{name}`{near}"));
@@ -57,15 +57,39 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
     }
 }
 
-fn commands(root: &Command) -> impl Iterator<Item = &Command> {
-    root.get_subcommands().filter(|c| !c.is_hide_set())
+fn commands(command: &Command) -> impl Iterator<Item = &Command> {
+    let shown = |c: &&Command| !c.is_hide_set() && c.get_name() != "help";
+    command.get_subcommands().filter(shown)
+}
+
+/// All commands, and those within them.
+fn all(root: &Command) -> Vec<&Command> {
+    let mut found = Vec::new();
+    for command in commands(root) {
+        found.push(command);
+        found.extend(all(command));
+    }
+    found
+}
+
+/// `deployrun-lib-add`.
+fn whole(command: &Command) -> &str {
+    command
+        .get_display_name()
+        .unwrap_or_else(|| command.get_name())
+}
+
+/// `lib-add`.
+fn short(command: &Command) -> &str {
+    let whole = whole(command);
+    whole.strip_prefix("deployrun-").unwrap_or(whole)
 }
 
 fn write_all(root: &Command, dir: &Path) -> io::Result<()> {
     std::fs::create_dir_all(dir)?;
     std::fs::write(dir.join("deployrun.1"), page(root, None)?)?;
-    for command in commands(root) {
-        let name = format!("deployrun-{}.1", command.get_name());
+    for command in all(root) {
+        let name = format!("{}.1", whole(command));
         std::fs::write(dir.join(name), page(root, Some(command))?)?;
     }
     Ok(())
@@ -80,7 +104,7 @@ fn page(root: &Command, command: Option<&Command>) -> io::Result<Vec<u8>> {
     writeln!(
         text,
         ".TH \"{}\" 1 \"\" \"deployrun {version}\" \"deployrun\"",
-        title(command)
+        whole(of).to_uppercase()
     )?;
     man.render_name_section(&mut text)?;
     man.render_synopsis_section(&mut text)?;
@@ -88,15 +112,11 @@ fn page(root: &Command, command: Option<&Command>) -> io::Result<Vec<u8>> {
     let mut options = Vec::new();
     man.render_options_section(&mut options)?;
     text.extend(without_double_breaks(&String::from_utf8_lossy(&options)).bytes());
-    if command.is_none() {
+    if commands(of).next().is_some() {
         section(&mut text, "COMMANDS")?;
-        for command in commands(root) {
+        for command in commands(of) {
             let about = command.get_about().map(ToString::to_string);
-            writeln!(
-                text,
-                ".TP\n\\fBdeployrun\\-{}\\fR(1)",
-                escaped(command.get_name())
-            )?;
+            writeln!(text, ".TP\n\\fB{}\\fR(1)", escaped(whole(command)))?;
             writeln!(text, "{}", escaped(&about.unwrap_or_default()))?;
         }
     }
@@ -117,16 +137,11 @@ fn page(root: &Command, command: Option<&Command>) -> io::Result<Vec<u8>> {
     let others: Vec<String> = match command {
         Some(_) => vec!["\\fBdeployrun\\fR(1)".to_owned()],
         None => commands(root)
-            .map(|c| format!("\\fBdeployrun\\-{}\\fR(1)", escaped(c.get_name())))
+            .map(|c| format!("\\fB{}\\fR(1)", escaped(whole(c))))
             .collect(),
     };
     writeln!(text, "{}", others.join(",\n"))?;
     Ok(text)
-}
-
-fn title(command: Option<&Command>) -> String {
-    let name = command.map_or_else(String::new, |c| format!("-{}", c.get_name()));
-    format!("deployrun{name}").to_uppercase()
 }
 
 fn section(text: &mut Vec<u8>, name: &str) -> io::Result<()> {
@@ -149,19 +164,19 @@ fn parts(help: &str) -> Vec<(&str, Vec<&str>)> {
 
 /// The options that can be set by a variable.
 fn variables(text: &mut Vec<u8>, root: &Command) -> io::Result<()> {
-    let mut all: Vec<(String, String)> = Vec::new();
-    for command in std::iter::once(root).chain(commands(root)) {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for command in std::iter::once(root).chain(all(root)) {
         for arg in command.get_arguments() {
             let (Some(name), Some(long)) = (arg.get_env(), arg.get_long()) else {
                 continue;
             };
             let name = name.to_string_lossy().into_owned();
-            if all.iter().all(|(known, _)| *known != name) {
-                all.push((name, long.to_owned()));
+            if found.iter().all(|(known, _)| *known != name) {
+                found.push((name, long.to_owned()));
             }
         }
     }
-    for (name, long) in all {
+    for (name, long) in found {
         writeln!(text, ".TP\n\\fB{}\\fR", escaped(&name))?;
         let long = escaped(&format!("--{long}"));
         writeln!(text, "What \\fB{long}\\fR says, where that is not given.")?;

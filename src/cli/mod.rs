@@ -6,6 +6,7 @@ mod check;
 mod completions;
 mod context;
 mod history;
+mod libraries;
 mod logs;
 mod man;
 mod new;
@@ -95,6 +96,7 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Lib(libraries::Args),
     New(new::Args),
     Completions(completions::Args),
     Man(man::Args),
@@ -116,6 +118,7 @@ impl Command {
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Lib(_) => ("lib", &[Human, Json]),
             Self::New(_) => ("new", &[Human, Json]),
             Self::Completions(_) => ("completions", &[Human]),
             Self::Man(_) => ("man", &[Human]),
@@ -136,7 +139,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             if error.kind() == ErrorKind::MissingSubcommand {
-                out::error_line(tree().render_help().to_string().trim_end());
+                out::error_line(help_without_subcommand(&error).trim_end());
                 return ExitCode::from(2);
             }
             let error = with_plan_named_so(error);
@@ -167,6 +170,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Lib(args) => libraries::run(&context, &args),
         Command::New(args) => new::run(&context, &args),
         Command::Completions(args) => completions::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
@@ -178,7 +182,13 @@ pub fn main() -> ExitCode {
 fn tree() -> clap::Command {
     Cli::command()
         .mut_args(|arg| with_variable(arg).help_heading(EVERYWHERE))
-        .mut_subcommands(|command| command.mut_args(with_variable))
+        .mut_subcommands(with_variables)
+}
+
+fn with_variables(command: clap::Command) -> clap::Command {
+    command
+        .mut_args(with_variable)
+        .mut_subcommands(with_variables)
 }
 
 /// An option, as it can be set by a variable.
@@ -199,6 +209,20 @@ fn with_variable(arg: Arg) -> Arg {
 
 /// Over the options of all commands.
 const EVERYWHERE: &str = "Options of all commands";
+
+/// The help of the command that wants another word.
+fn help_without_subcommand(error: &clap::Error) -> String {
+    let mut command = tree();
+    command.build();
+    if let Some(ContextValue::String(words)) = error.get(ContextKind::InvalidSubcommand) {
+        for word in words.split(' ').skip(1) {
+            if let Some(found) = command.find_subcommand(word) {
+                command = found.clone();
+            }
+        }
+    }
+    command.render_help().to_string()
+}
 
 /// Somebody who forgets the ending of a plan is told so.
 fn with_plan_named_so(mut error: clap::Error) -> clap::Error {
