@@ -1,6 +1,7 @@
 # Types into an interactive shell, presses Tab, and prints what the line has become.
 #
 # zsh -f type.zsh SHELL TEXT...
+# SHELL is bash, zsh, or a directory with functions that zsh loads by their names.
 zmodload zsh/zpty
 shell=$1; shift
 case $shell in
@@ -10,7 +11,6 @@ case $shell in
       'bind "set bell-style none"; bind "set enable-bracketed-paste off"'
       'source <(deployrun completions bash)'
       'bind -x '\''"\C-xr": printf "<<%s>>\n" "$READLINE_LINE"'\'
-      'bind -x '\''"\C-xr": printf "<<%s>>\n" "$READLINE_LINE"'\'
     ) ;;
   zsh)
     zpty it 'zsh -f -i'
@@ -19,6 +19,15 @@ case $shell in
       'source <(deployrun completions zsh)'
       'report() { print -r -- "<<$BUFFER>>"; zle reset-prompt }; zle -N report; bindkey "^Xr" report'
     ) ;;
+  /*)
+    zpty it 'zsh -f -i'
+    setup=(
+      "fpath=(${(q)shell} \$fpath); autoload -U compinit; compinit -u -D"
+      'unsetopt zle_bracketed_paste beep'
+      'report() { print -r -- "<<$BUFFER>>"; zle reset-prompt }; zle -N report; bindkey "^Xr" report'
+    ) ;;
+  *)
+    print -u2 "no such shell: $shell"; exit 2 ;;
 esac
 # A line is complete where its marker, computed by the shell itself, comes back.
 for line in $setup; do zpty -w it "$line"; done
