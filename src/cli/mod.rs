@@ -4,6 +4,7 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod fmt;
 mod history;
 mod libraries;
 mod logs;
@@ -55,6 +56,7 @@ enum Command {
     Approve(approve::Args),
     Window(window::Args),
     Lib(libraries::Args),
+    Fmt(fmt::Args),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
             Self::Lib(_) => ("lib", &[Human, Json]),
+            Self::Fmt(_) => ("fmt", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
         Command::Lib(args) => libraries::run(&context, &args),
+        Command::Fmt(args) => fmt::run(&context, &args),
     };
     ExitCode::from(status)
 }
