@@ -7,6 +7,7 @@ mod completions;
 mod context;
 mod document;
 mod explain;
+mod fmt;
 mod history;
 mod levels;
 mod libraries;
@@ -106,6 +107,7 @@ enum Command {
     New(new::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Fmt(fmt::Args),
 }
 
 impl Command {
@@ -129,6 +131,7 @@ impl Command {
             Self::New(_) => ("new", &[Human, Json]),
             Self::Completions(_) => ("completions", &[Human]),
             Self::Man(_) => ("man", &[Human]),
+            Self::Fmt(_) => ("fmt", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -181,6 +184,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::run(&context, &args),
         Command::Completions(args) => completions::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
+        Command::Fmt(args) => fmt::run(&context, &args),
     };
     ExitCode::from(status)
 }

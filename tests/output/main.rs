@@ -23,3 +23,4 @@ mod status;
 mod statuses;
 mod trace_tree;
 mod tracing;
+mod style;
