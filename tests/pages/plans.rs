@@ -17,6 +17,10 @@ fn plans_pass_the_check() {
     let mut wrong = Vec::new();
     let mut seen = 0;
     for page in manual() {
+        // Its examples show what is wrong; they have a test of their own.
+        if page.name == "docs/check.md" {
+            continue;
+        }
         // What a page has let its reader write is there for what comes later in it.
         let dir = tempfile::tempdir().expect("a directory");
         for block in page.blocks() {
