@@ -20,6 +20,8 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("duct", "target"),
     ("clap", "cli"),
     ("ureq", "target"),
+    ("crossterm", "report"),
+    ("unicode_width", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::report::Style;
+use crate::report::{Style, live};
 use crate::report::lines::{Look, Zone, quoted};
 use crate::words::clock::{Clock, ShiftedClock, SystemClock};
 
@@ -40,6 +40,9 @@ pub(super) struct Global {
     /// Print only what went wrong and how it ended
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    /// Print lines only, without a live area below them
+    #[arg(long, global = true, env = "DEPLOYRUN_PLAIN")]
+    plain: bool,
 }
 
 /// A form of output.
@@ -96,6 +99,7 @@ pub(super) struct Context {
     pub(super) format: Format,
     pub(super) style: Style,
     pub(super) verbosity: i8,
+    plain: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Option<u32>,
 }
@@ -127,6 +131,7 @@ impl Global {
             format: self.format,
             style: Style { color },
             verbosity,
+            plain: self.plain,
             clock: clock()?,
             random: variable("DEPLOYRUN_TEST_RANDOM", "a number below 2^32", random)?,
         })
@@ -134,6 +139,19 @@ impl Global {
 }
 
 impl Context {
+    /// Is a run shown with a live area? Only on a terminal that can show it, where somebody looks.
+    pub(super) fn is_live(&self) -> bool {
+        let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        let is_dumb = set("TERM").is_none_or(|term| term == "dumb");
+        let in_ci = set("CI").is_some_and(|v| v != "false" && v != "0");
+        !self.plain
+            && self.verbosity >= 0
+            && !is_dumb
+            && !in_ci
+            && std::io::stdout().is_terminal()
+            && live::is_possible()
+    }
+
     /// For whom the lines of a run are.
     pub(super) fn look(&self, tails: bool) -> Look {
         Look {

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
+use crate::report::live::LiveReport;
 use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
@@ -79,6 +80,7 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
 pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
         Format::Json => Box::new(JsonReport::new()),
+        _ if context.is_live() => Box::new(live(context, before.clone())),
         _ => Box::new(human(context, before.clone())),
     };
     let runner = Runner::new(&context.state)
@@ -94,6 +96,16 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
 
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
+    if prompt::is_possible() {
+        let mut approver = Approver::new(context, &before);
+        report.listen(Box::new(move |event| approver.hear(event)));
+    }
+    report.recall(before);
+    report
+}
+
+fn live(context: &Context, before: Vec<Stamped>) -> LiveReport {
+    let mut report = LiveReport::new(context.style, context.look(true), context.clock.clone());
     if prompt::is_possible() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));

@@ -4,11 +4,13 @@
 //! and the output of steps, which lies in their directories. [`lines`] decides what is said;
 //! everything else here only brings it out.
 
+mod area;
 pub mod diagnostics;
 pub mod human;
 pub mod json;
 pub mod line;
 pub mod lines;
+pub mod live;
 pub mod out;
 pub mod output;
 mod thread;

@@ -12,4 +12,5 @@ pub mod local;
 pub mod memory;
 pub mod probe;
 pub mod step_supervisor;
+pub mod terminal;
 pub mod tries;
