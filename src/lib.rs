@@ -27,6 +27,8 @@ pub mod journal;
 pub mod report;
 mod runner;
 pub mod script;
+#[cfg(test)]
+mod shown;
 pub mod supervisor;
 pub mod target;
 pub mod words;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::report::{Style, live};
+use crate::report::groups::Ci;
 use crate::report::lines::{Look, Zone, quoted};
-use crate::words::clock::{Clock, ShiftedClock, SystemClock};
+use crate::report::{Style, live};
+use crate::words::clock::{Clock, ManualClock, ShiftedClock, SystemClock};
 
 /// Options of all commands.
 #[derive(Debug, Args)]
@@ -34,7 +35,8 @@ pub(super) struct Global {
         default_value = "auto"
     )]
     color: Color,
-    /// Print more: every sample of watches, every fact the plan asked for
+    /// Print more: every sample of watches, every fact the plan asked for, whole tails of output;
+    /// twice: every event of the journal too
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// Print only what went wrong and how it ended
@@ -148,6 +150,7 @@ impl Context {
             && self.verbosity >= 0
             && !is_dumb
             && !in_ci
+            && Ci::of_environment().is_none()
             && std::io::stdout().is_terminal()
             && live::is_possible()
     }
@@ -194,13 +197,25 @@ fn default_state() -> PathBuf {
         .join("deployrun")
 }
 
-/// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there.
-/// Every report of a run says so.
+/// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there, or
+/// stands there if ` stopped` follows. Every report of a run says so.
 fn clock() -> Result<Arc<dyn Clock>, String> {
-    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let read = |text: &str| {
+        let (instant, stopped) = match text.strip_suffix(" stopped") {
+            Some(instant) => (instant, true),
+            None => (text, false),
+        };
+        Some((instant.parse::<jiff::Timestamp>().ok()?, stopped))
+    };
     let wanted = "an instant in RFC 3339, such as 2026-03-21T21:00:00Z";
     Ok(match variable("DEPLOYRUN_TEST_NOW", wanted, read)? {
-        Some(instant) => Arc::new(ShiftedClock::starting_at(instant.as_millisecond())),
+        Some((instant, stopped)) => {
+            let clock = ShiftedClock::starting_at(instant.as_millisecond());
+            match stopped {
+                true => Arc::new(ManualClock::at(clock.now())),
+                false => Arc::new(clock),
+            }
+        }
         None => Arc::new(SystemClock),
     })
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use crate::report::groups::Ci;
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
 use crate::report::live::LiveReport;
@@ -96,6 +97,9 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
 
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
+    if let Some(ci) = Ci::of_environment() {
+        report.fold(ci);
+    }
     if prompt::is_possible() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));

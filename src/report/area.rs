@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_cursor_comes_back_to_where_it_was() {
-        let mut terminal = vt100::Parser::new(5, 20, 0);
+        let mut terminal = vt100::Parser::new(5.try_into().unwrap(), 20.try_into().unwrap(), 0);
         terminal.process(b"1\r\n2\r\n3\r\n4\r\nquestion ");
         let mut out = String::new();
         draw(&mut out, &["a".into(), "b".into()]);

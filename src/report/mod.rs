@@ -6,6 +6,7 @@
 
 mod area;
 pub mod diagnostics;
+pub mod groups;
 pub mod human;
 pub mod json;
 pub mod line;

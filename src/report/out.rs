@@ -71,6 +71,7 @@ pub fn ask(question: &str) {
     text.push_str(&format!("{question} "));
     if !standing.area.is_empty() {
         area::draw(&mut text, &standing.area);
+        text = area::at_once(&text);
     }
     put(&text);
 }
@@ -89,7 +90,7 @@ pub fn withdraw() {
     let mut text = String::new();
     area::erase(&mut text);
     area::draw(&mut text, &standing.area);
-    put(&text);
+    put(&area::at_once(&text));
 }
 
 /// A line on standard error.
@@ -105,7 +106,7 @@ pub fn error_line(text: &str) {
     if !standing.area.is_empty() {
         let mut again = String::new();
         standing.draw_again(&mut again);
-        put(&again);
+        put(&area::at_once(&again));
     }
 }
 

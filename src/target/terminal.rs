@@ -18,7 +18,9 @@ pub fn size() -> Option<(usize, usize)> {
 pub fn typed_ahead() -> Option<u64> {
     let stdin = std::io::stdin();
     let typed = std::io::IsTerminal::is_terminal(&stdin);
-    typed.then(|| rustix::io::ioctl_fionread(&stdin).ok()).flatten()
+    typed
+        .then(|| rustix::io::ioctl_fionread(&stdin).ok())
+        .flatten()
 }
 
 /// A process that erases what stands below the cursor when this process ends without having done so:
@@ -27,8 +29,7 @@ pub fn typed_ahead() -> Option<u64> {
 pub struct Keeper(Child);
 
 /// It reads until its standard input has no writer any more. A line says that all is tidy.
-const KEEP: &str =
-    r"trap '' HUP INT QUIT TERM TSTP TTOU; read -r line || printf '\033[J'";
+const KEEP: &str = r"trap '' HUP INT QUIT TERM TSTP TTOU; read -r line || printf '\033[J'";
 
 impl Keeper {
     /// Starts it; without one the terminal is not tidied up, and that is all.

@@ -7,5 +7,7 @@ mod embedding;
 mod inputs;
 mod next_command;
 mod outcomes;
+mod pty;
 mod scene;
 mod statuses;
+mod terminal;

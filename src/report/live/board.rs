@@ -1,12 +1,13 @@
 //! What the live area knows of a run: a fold of its events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::report::line::first_line;
 use crate::words::call::{Answer, BackOut, Call, CallId, Undo, Watch};
 use crate::words::event::{Event, LimitBy, Stamped, Verdict};
 use crate::words::header::Header;
 use crate::words::outcome::{Outcome, Phase, StopCause};
+use crate::words::step::End;
 
 /// Something that goes on.
 #[derive(Clone, Debug)]
@@ -99,8 +100,6 @@ pub struct Board {
     pub doing: Vec<Doing>,
     /// The watches.
     pub watches: BTreeMap<CallId, Watched>,
-    /// What would be undone, the oldest first.
-    pub armed: Vec<CallId>,
     /// Back-outs by the call that armed them.
     pub back_outs: BTreeMap<CallId, BackOut>,
     /// Titles of steps.
@@ -121,6 +120,12 @@ pub struct Board {
     pub left: bool,
     /// Has it ended?
     pub ended: bool,
+    /// What was armed and is not undone, the oldest first.
+    armed: Vec<CallId>,
+    /// Steps of which a try acted.
+    acted: BTreeSet<CallId>,
+    /// Steps that never acted: there is nothing to undo.
+    void: BTreeSet<CallId>,
     groups: BTreeMap<String, Vec<String>>,
 }
 
@@ -142,7 +147,7 @@ impl Board {
                     self.passed.push(before);
                 }
                 if *phase == Phase::BackingOut {
-                    self.to_undo = self.armed.len() + self.undone;
+                    self.to_undo = self.armed().count() + self.undone + self.not_undone.len();
                 }
             }
             Event::LockWaited { holder } => self.lock_holder = Some(holder.clone()),
@@ -153,11 +158,17 @@ impl Board {
                 }
             }
             Event::Approved { name, .. } => self.approvals.retain(|n| n != name),
-            Event::WindowAwaited { opens_ms, .. } => self.opens_ms = Some(*opens_ms),
+            Event::WindowAwaited {
+                opens_ms,
+                closes_ms,
+                ..
+            } => {
+                self.opens_ms = Some(*opens_ms);
+                self.closes_ms = Some(*closes_ms).filter(|at| *at < FOR_EVER);
+            }
             Event::WindowOpen { closes_ms, .. } => {
                 self.opens_ms = None;
-                let for_ever = jiff::Timestamp::MAX.as_millisecond();
-                self.closes_ms = Some(*closes_ms).filter(|at| *at < for_ever);
+                self.closes_ms = Some(*closes_ms).filter(|at| *at < FOR_EVER);
             }
             Event::WindowOverridden { .. } => (self.opens_ms, self.closes_ms) = (None, None),
             Event::GateOpened => {
@@ -224,6 +235,12 @@ impl Board {
         }
     }
 
+    /// What would be undone by a back-out now, the oldest first.
+    pub fn armed(&self) -> impl DoubleEndedIterator<Item = &CallId> {
+        let is_open = |id: &&CallId| !self.void.contains(id) && !self.not_undone.contains(id);
+        self.armed.iter().filter(is_open)
+    }
+
     /// The title of a step, or of what was armed by hand.
     #[must_use]
     pub fn title(&self, id: &CallId) -> String {
@@ -254,13 +271,19 @@ impl Board {
                 };
                 self.watches.insert(id.clone(), watched);
             }
-            Call::BackOut(back_out) => self.arm(id, back_out),
+            Call::BackOut(back_out) => {
+                self.back_outs.insert(id.clone(), back_out.clone());
+                self.armed.push(id.clone());
+            }
             _ => {}
         }
     }
 
     fn arm(&mut self, id: &CallId, back_out: &BackOut) {
-        let is_new = self.back_outs.insert(id.clone(), back_out.clone()).is_none();
+        let is_new = self
+            .back_outs
+            .insert(id.clone(), back_out.clone())
+            .is_none();
         if is_new && back_out.undo != Undo::Nothing {
             self.armed.push(id.clone());
         }
@@ -328,6 +351,7 @@ impl Board {
                 ..
             } => {
                 self.steps.insert(id.clone(), step.title.clone());
+                self.void.remove(id);
                 if let Some(back_out) = &step.back_out
                     && !id.is_in_back_out()
                 {
@@ -347,14 +371,16 @@ impl Board {
                     last: None,
                 });
             }
-            Event::StepEnded { id, .. } => self.end(id, Deed::Step),
-            Event::StepVoid { id, attempt, .. } => {
+            Event::StepEnded { id, end, again, .. } => {
                 self.end(id, Deed::Step);
-                // Nothing acted: there is nothing to undo.
-                if *attempt == 1 {
-                    self.armed.retain(|other| other != id);
-                    self.back_outs.remove(id);
+                if !matches!(end.end, End::NotStarted { .. }) {
+                    self.acted.insert(id.clone());
                 }
+                self.void_unless(*again, id);
+            }
+            Event::StepVoid { id, .. } => {
+                self.end(id, Deed::Step);
+                self.void_unless(false, id);
             }
             Event::BackOutStarted {
                 id,
@@ -391,7 +417,28 @@ impl Board {
         }
     }
 
+    /// Without a try that acted there is nothing to undo, unless it is tried again.
+    fn void_unless(&mut self, again: bool, id: &CallId) {
+        if !again && !self.acted.contains(id) {
+            self.void.insert(id.clone());
+        }
+    }
+
     fn end(&mut self, id: &CallId, deed: Deed) {
         self.doing.retain(|d| d.id != *id || d.deed != deed);
+    }
+}
+
+/// When windows without end close, milliseconds since 1970.
+const FOR_EVER: i64 = 253_402_207_200_000;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn windows_without_end_close_at_the_end_of_time() {
+        assert_eq!(
+            jiff::Timestamp::MAX.as_millisecond() / 1000,
+            super::FOR_EVER / 1000
+        );
     }
 }

@@ -5,6 +5,8 @@ pub mod board;
 pub mod panel;
 mod row;
 mod tail;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

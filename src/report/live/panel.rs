@@ -7,6 +7,7 @@ use jiff::tz::TimeZone;
 
 use crate::report::line::{Tone, first_line};
 use crate::report::lines::{coarse, quoted};
+use crate::words::call::CallId;
 use crate::words::duration;
 use crate::words::event::{LimitBy, Verdict};
 use crate::words::outcome::Phase;
@@ -18,6 +19,8 @@ use super::row::{Row, width};
 const MARK_WIDTH: usize = 8;
 /// Below so many columns there are no bars.
 const BAR_FROM: usize = 70;
+/// Below so many columns the time of day is not told.
+const CLOCK_FROM: usize = 36;
 /// Cells of a bar.
 const BAR: u64 = 10;
 /// Lines of output that are shown of one step.
@@ -104,7 +107,10 @@ struct View<'a> {
 impl View<'_> {
     fn title(&self, rows: &mut Rows) {
         let since = self.board.started_ms.unwrap_or(self.sight.now_ms);
-        let time = format!(" {}, {} ", self.time(self.sight.now_ms), self.since(since));
+        let time = match self.columns < CLOCK_FROM {
+            true => format!(" {} ", self.since(since)),
+            false => format!(" {}, {} ", self.time(self.sight.now_ms), self.since(since)),
+        };
         let title = format!(" {} ", self.board.release());
         let dashes = |n: usize| Row::new().with(Tone::Dim, &"-".repeat(n));
         let left = dashes(2).and(Row::new().with(Tone::Heading, &title));
@@ -152,7 +158,10 @@ impl View<'_> {
         let board = self.board;
         if let Some(opens_ms) = board.opens_ms {
             let left = show_s(positive(opens_ms.saturating_sub(self.sight.now_ms)));
-            let text = format!("opens in {left}, at {}", self.day_time(opens_ms));
+            let mut text = format!("opens in {left}, at {}", self.day_time(opens_ms));
+            if let Some(closes_ms) = board.closes_ms {
+                text.push_str(&format!("; closes {}", self.day_time(closes_ms)));
+            }
             rows.push((1, self.marked(Tone::Heading, "window", &text)));
         }
         if let Some(holder) = &board.lock_holder {
@@ -211,7 +220,8 @@ impl View<'_> {
                     n => format!(", try {n}"),
                 };
                 let text = format!("[{}] {group}{}{attempt}", doing.id, doing.title);
-                ("step", text)
+                let is_ended = board.stop.is_some() && !doing.id.is_in_back_out();
+                (if is_ended { "ending" } else { "step" }, text)
             }
             Deed::Undo => {
                 let text = format!("[{}] {}", doing.id, board.title(&doing.id));
@@ -238,6 +248,7 @@ impl View<'_> {
         };
         let tone = match doing.deed {
             Deed::Undo => Tone::Warn,
+            _ if mark == "ending" => Tone::Bad,
             _ => Tone::Heading,
         };
         let left = self.marked(tone, mark, &text);
@@ -319,13 +330,17 @@ impl View<'_> {
             return;
         }
         let mut watches: Vec<&Watched> = self.board.watches.values().collect();
-        // The worst first; a sort that keeps the order of the plan else.
-        watches.sort_by_key(|w| std::cmp::Reverse(w.bad));
+        // The worst first, and those that can trip before those that cannot; else as in the plan.
+        watches.sort_by_key(|w| std::cmp::Reverse((w.bad > 0 && !w.watch.observe, w.bad)));
         let names = watches.iter().map(|w| width(&first_line(&w.watch.name)));
         let name_width = names.max().unwrap_or(0).min(self.columns / 3);
         for (n, watched) in watches.iter().enumerate() {
             let n = Rank::try_from(n).unwrap_or(Rank::MAX);
-            let rank = if watched.bad > 0 { 3 } else { n.saturating_add(6).min(20) };
+            let rank = if watched.bad > 0 {
+                3
+            } else {
+                n.saturating_add(6).min(20)
+            };
             rows.push((rank, self.watch(watched, name_width)));
         }
     }
@@ -385,7 +400,11 @@ impl View<'_> {
         ends.sort_by_key(|(_, at)| *at);
         for (n, (what, at)) in ends.into_iter().enumerate() {
             let left = positive(at.saturating_sub(self.sight.now_ms)).saturating_sub(reserved);
-            let tone = if left < NEAR_MS { Tone::Warn } else { Tone::Plain };
+            let tone = if left < NEAR_MS {
+                Tone::Warn
+            } else {
+                Tone::Plain
+            };
             let end = self.day_time(at);
             let left = self.left(left);
             let (rank, text) = match n {
@@ -424,21 +443,16 @@ impl View<'_> {
             }
             return;
         }
-        let acted = !board.steps.is_empty() || !board.armed.is_empty();
-        let text = match board.armed.as_slice() {
-            [] if acted => "nothing: a back-out would undo nothing".to_owned(),
-            [] => return,
-            [one] => format!("1 back-out: {}", self.armed(one)),
-            [.., newest] => format!(
-                "{} back-outs, the newest: {}",
-                board.armed.len(),
-                self.armed(newest)
-            ),
+        let text = match (board.armed().count(), board.armed().next_back()) {
+            (_, None) if board.steps.is_empty() => return,
+            (_, None) => "nothing: a back-out would undo nothing".to_owned(),
+            (1, Some(one)) => format!("1 back-out: {}", self.armed(one)),
+            (n, Some(newest)) => format!("{n} back-outs, the newest: {}", self.armed(newest)),
         };
         rows.push((7, self.marked(Tone::Plain, "armed", &text)));
     }
 
-    fn armed(&self, id: &crate::words::call::CallId) -> String {
+    fn armed(&self, id: &CallId) -> String {
         let title = self.board.back_outs.get(id).map(|b| first_line(&b.title));
         format!("`{}`", title.unwrap_or_default())
     }
@@ -448,8 +462,8 @@ impl View<'_> {
         let board = self.board;
         let stopping = board.stop.is_some() || board.phase == Phase::BackingOut;
         let before = matches!(board.phase, Phase::Review | Phase::Waiting);
-        let armed = match board.armed.len() {
-            0 => "stops; nothing is armed".to_owned(),
+        let armed = match board.armed().count() {
+            0 => "ends what runs; nothing is armed".to_owned(),
             1 => "ends what runs, and backs out 1 step".to_owned(),
             n => format!("ends what runs, and backs out {n} steps"),
         };
@@ -489,9 +503,11 @@ impl View<'_> {
     /// `23:00`, with the day if it is another one.
     fn day_time(&self, at_ms: i64) -> String {
         let day = |at| self.strftime(at, "%Y-%m-%d");
+        let far = at_ms.saturating_sub(self.sight.now_ms) > 6 * 24 * 3_600_000;
         match day(at_ms) == day(self.sight.now_ms) {
             true => self.strftime(at_ms, "%H:%M"),
-            false => self.strftime(at_ms, "%a %Y-%m-%d %H:%M"),
+            false if far => self.strftime(at_ms, "%a %Y-%m-%d %H:%M"),
+            false => self.strftime(at_ms, "%a %H:%M"),
         }
     }
 

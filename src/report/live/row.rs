@@ -133,8 +133,14 @@ mod tests {
     #[test]
     fn what_stands_right_is_kept() {
         let right = row("1s of 5m");
-        assert_eq!(row("left").against(right.clone(), 14).plain(), "left  1s of 5m");
-        assert_eq!(row("much left").against(right.clone(), 14).plain(), "mu… 1s of 5m");
+        assert_eq!(
+            row("left").against(right.clone(), 14).plain(),
+            "left  1s of 5m"
+        );
+        assert_eq!(
+            row("much left").against(right.clone(), 14).plain(),
+            "muc… 1s of 5m"
+        );
         assert_eq!(row("left").against(right, 4).plain(), "1s…");
     }
 

@@ -15,6 +15,8 @@ use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::words::event::Stamped;
+
 use world::{Counts, World};
 
 const SEEDS: u64 = 2_000;
@@ -36,6 +38,22 @@ fn simulate(seed: u64) -> Result<Counts, String> {
 /// Shows something whether the test fails or not: a seed that was asked for, what was tried.
 fn show(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// What the journal of a run holds at its end.
+pub(crate) fn history(seed: u64) -> Vec<Stamped> {
+    let mut world = World::new(seed, false);
+    // A promise that does not hold is another test's.
+    let _ = world.run();
+    let events = world.durable().iter().zip(1..);
+    events
+        .map(|((event, at_ms), seq)| Stamped {
+            run: "20260321-2100-0007".into(),
+            seq,
+            at_ms: *at_ms,
+            event: event.clone(),
+        })
+        .collect()
 }
 
 /// One run, told from its begin to its end.

@@ -212,6 +212,10 @@ impl World {
         world
     }
 
+    pub(super) fn durable(&self) -> &[(Event, i64)] {
+        &self.durable
+    }
+
     pub(super) fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
     }
