@@ -21,7 +21,6 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("ureq", "target"),
     ("crossterm", "report"),
-    ("unicode_width", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

@@ -82,11 +82,15 @@ impl Approver {
             }
             // Nothing is asked of a run that stops.
             Event::Stopping { .. } | Event::RunEnded { .. } | Event::Left { .. } => {
-                if self.to.take().is_some() {
-                    out::withdraw();
-                }
+                self.withdraw();
             }
             _ => {}
+        }
+    }
+
+    fn withdraw(&mut self) {
+        if self.to.take().is_some() {
+            out::withdraw();
         }
     }
 

@@ -153,6 +153,10 @@ impl Scene {
                 "$1 TIME",
             ),
             (format!("{DURATION} left"), "TIME left"),
+            (
+                format!("(review|waiting|release|verify|backing-out) (?:<1s|{DURATION})"),
+                "$1 TIME",
+            ),
             (format!("at most {DURATION}, by"), "at most TIME, by"),
             (format!(", {DURATION} of "), ", TIME of "),
             (r"process \d+".to_owned(), "process PID"),

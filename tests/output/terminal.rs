@@ -367,6 +367,8 @@ fn more_is_said_when_more_is_asked_for() {
 let there = file_exists("plan.rhai");
 run("seq 30", #{ title: "count", back_out: () });
 "#;
+    let facts = Regex::new(r"true, (?:<1ms|\d+ms)").expect("a pattern");
+    let program = Regex::new(r"(deployrun  )\d\S+").expect("a pattern");
     for (name, args) in [
         ("quiet", &["-q"][..]),
         ("verbose", &["-v"]),
@@ -377,9 +379,7 @@ run("seq 30", #{ title: "count", back_out: () });
         assert_eq!(pty.end(), Some(0));
         is_what_show_says(&scene, &pty.all(), args);
         let told = placeless(&scene, &steady(&pty.all()));
-        let facts = Regex::new(r"true, (?:<1ms|\d+ms)").expect("a pattern");
         let told = facts.replace_all(&told, "true, TIME").into_owned();
-        let program = Regex::new(r"(deployrun  )\d\S+").expect("a pattern");
         let told = program.replace_all(&told, "${1}VERSION").into_owned();
         scene.exact_snapshot(&format!("terminal_{name}"), &told);
     }

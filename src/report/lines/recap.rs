@@ -8,7 +8,7 @@ use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{Phase, RunOutcome, StopCause};
 
 use super::steps::process_words;
-use super::{Lines, Start, positive, show_ms, took, whole_commands};
+use super::{Lines, Start, positive, show_ms, whole_commands};
 
 /// Columns of the names in the recap.
 const NAMES: usize = 11;
@@ -252,7 +252,11 @@ impl Lines {
                 .filter(|((phase, _), _)| phase.ended().is_none())
                 .map(|((phase, from), to)| {
                     let ms = positive(to.saturating_sub(from));
-                    format!("{} {}", phase.word(), took(ms))
+                    let seconds = match ms / 1000 {
+                        0 => "<1s".to_owned(),
+                        s => show_ms(s * 1000),
+                    };
+                    format!("{} {seconds}", phase.word())
                 })
                 .collect();
             self.named(Tone::Plain, "phases", &words.join(", "));
