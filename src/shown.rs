@@ -157,7 +157,7 @@ fn armed(events: &[Stamped]) -> Vec<CallId> {
 fn the_recap_says_what_the_exit_status_says_and_the_live_area_nothing_of_it() {
     let mut seen = BTreeMap::new();
     for seed in 0..SEEDS {
-        let events = simulation::history(seed);
+        let events = simulation::journal(seed);
         let (_, claims) = tell(&events);
         let end = events.iter().find_map(|e| match &e.event {
             Event::RunEnded { end } => Some(end.outcome),
@@ -176,7 +176,7 @@ fn the_recap_says_what_the_exit_status_says_and_the_live_area_nothing_of_it() {
 fn the_live_area_counts_what_the_core_would_undo() {
     let mut most = 0;
     for seed in 0..MANY_SEEDS {
-        let events = simulation::history(seed);
+        let events = simulation::journal(seed);
         let mut board = Board::default();
         for (n, event) in events.iter().enumerate() {
             board.tell(event);
@@ -192,7 +192,7 @@ fn the_live_area_counts_what_the_core_would_undo() {
 #[test]
 fn stories_with_holes_and_in_wrong_orders_are_survived() {
     for seed in 0..SEEDS / 5 {
-        let events = simulation::history(seed);
+        let events = simulation::journal(seed);
         tell(events.iter().rev());
         tell(events.iter().flat_map(|event| [event, event]));
         for n in (0..events.len().min(60)).step_by(12) {

@@ -5,16 +5,26 @@
 //! everything else here only brings it out.
 
 mod area;
+mod beside;
 pub mod diagnostics;
+pub mod explain;
+pub mod github;
 pub mod groups;
+pub mod html;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod lines;
 pub mod live;
 pub mod out;
 pub mod output;
+pub mod sarif;
+pub mod story;
 mod thread;
+pub mod trace;
+
+pub use beside::Beside;
 
 use line::Tone;
 

@@ -1,7 +1,8 @@
 //! The one place that writes to standard output and standard error. A closed pipe or terminal is
 //! no reason to stop anything.
 
-use std::io::Write as _;
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::target::terminal::Keeper;
@@ -23,6 +24,28 @@ static STANDING: Mutex<Standing> = Mutex::new(Standing {
     area: Vec::new(),
     keeper: None,
 });
+
+/// Is standard output kept for a document? Then people are told everything on standard error.
+static KEPT: AtomicBool = AtomicBool::new(false);
+
+/// From here on lines and questions go to standard error, and only documents to standard output.
+pub fn keep_for_document() {
+    KEPT.store(true, Ordering::Relaxed);
+}
+
+/// Where people are told.
+fn people() -> Box<dyn Write> {
+    if KEPT.load(Ordering::Relaxed) {
+        Box::new(std::io::stderr().lock())
+    } else {
+        Box::new(std::io::stdout().lock())
+    }
+}
+
+/// A document, on standard output.
+pub fn document(text: &str) {
+    let _ = bytes(text.as_bytes());
+}
 
 /// A line on standard output.
 pub fn line(text: &str) {
@@ -174,7 +197,7 @@ impl Standing {
 }
 
 fn put(text: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = people();
     let _ = out.write_all(text.as_bytes());
     let _ = out.flush();
 }

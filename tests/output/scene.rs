@@ -75,6 +75,11 @@ impl Scene {
             "CI",
             "GITHUB_ACTIONS",
             "GITLAB_CI",
+            "GITHUB_WORKSPACE",
+            "DEPLOYRUN_LOG",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "TRACEPARENT",
         ] {
             command.env_remove(name);
         }

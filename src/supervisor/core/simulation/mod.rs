@@ -15,8 +15,6 @@ use std::io::Write as _;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::words::event::Stamped;
-
 use world::{Counts, World};
 
 const SEEDS: u64 = 2_000;
@@ -40,20 +38,12 @@ fn show(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
-/// What the journal of a run holds at its end.
-pub(crate) fn history(seed: u64) -> Vec<Stamped> {
+/// What the journal holds of a simulated run; for those who read journals.
+pub(crate) fn journal(seed: u64) -> Vec<crate::words::event::Stamped> {
     let mut world = World::new(seed, false);
-    // A promise that does not hold is another test's.
+    // Whether every promise was kept is another test's matter.
     let _ = world.run();
-    let events = world.durable().iter().zip(1..);
-    events
-        .map(|((event, at_ms), seq)| Stamped {
-            run: "20260321-2100-0007".into(),
-            seq,
-            at_ms: *at_ms,
-            event: event.clone(),
-        })
-        .collect()
+    world.journal()
 }
 
 /// One run, told from its begin to its end.
