@@ -30,6 +30,8 @@ mod readings;
 pub mod report;
 mod runner;
 pub mod script;
+#[cfg(test)]
+mod shown;
 pub mod supervisor;
 pub mod target;
 pub mod words;

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use crate::report::groups::Ci;
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
 use crate::report::junit::{self, JunitReport};
+use crate::report::live::LiveReport;
 use crate::report::trace::{Settings, TraceReport};
 use crate::report::{Beside, out};
 use crate::words::event::Stamped;
@@ -99,6 +101,7 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
             let document = JunitReport::new(&context.program, &before);
             Box::new(Beside::new(human(context, before.clone()), document))
         }
+        _ if context.is_live() => Box::new(live(context, before.clone())),
         _ => Box::new(human(context, before.clone())),
     };
     let (report, trace_parent) = traced(context, report, &before);
@@ -139,6 +142,19 @@ fn traced(
 
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
+    if let Some(ci) = Ci::of_environment() {
+        report.fold(ci);
+    }
+    if context.can_ask() {
+        let mut approver = Approver::new(context, &before);
+        report.listen(Box::new(move |event| approver.hear(event)));
+    }
+    report.recall(before);
+    report
+}
+
+fn live(context: &Context, before: Vec<Stamped>) -> LiveReport {
+    let mut report = LiveReport::new(context.style, context.look(true), context.clock.clone());
     if context.can_ask() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));
