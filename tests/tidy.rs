@@ -20,6 +20,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("duct", "target"),
     ("clap", "cli"),
     ("ureq", "target"),
+    ("maud", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];
