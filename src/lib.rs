@@ -24,6 +24,7 @@
 
 pub mod cli;
 pub mod journal;
+pub mod libraries;
 #[cfg(test)]
 mod readings;
 pub mod report;

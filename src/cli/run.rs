@@ -7,18 +7,26 @@ use serde_json::{Map, Value};
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
 use crate::report::junit::{self, JunitReport};
-use crate::report::out;
-use crate::words::duration;
+use crate::report::trace::{Settings, TraceReport};
+use crate::report::{Beside, out};
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
+use super::plans::Names;
 use super::prompt::Approver;
 use super::refuse::refuse;
+use super::values;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
+///
+/// Ctrl-C (or SIGTERM) stops the run and backs it out; a second one kills what is being ended, a
+/// third one leaves the run as it is and says how to come back. A terminal that goes away does not
+/// end it. Whatever happens, the run ends in a state that has a name: see the exit status of
+/// deployrun.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The plan
     plan: PathBuf,
@@ -26,10 +34,10 @@ pub(super) struct Args {
     #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     set: Vec<(String, String)>,
     /// Waits so long for an environment that somebody else has
-    #[arg(long, value_name = "DURATION", value_parser = time, env = "DEPLOYRUN_LOCK_WAIT")]
+    #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
     lock_wait: Option<std::time::Duration>,
     /// Sets the window aside; the reason stands in every report
-    #[arg(long, value_name = "REASON", value_parser = reason)]
+    #[arg(long, value_name = "REASON", value_parser = values::reason)]
     override_window: Option<String>,
     /// Answers every question of this command with yes; approvals are given by people
     #[arg(short, long, env = "DEPLOYRUN_YES")]
@@ -39,22 +47,20 @@ pub(super) struct Args {
     rest: Vec<String>,
 }
 
+const EXAMPLES: &str = "Examples:
+  deployrun run plan.rhai
+      as a person; deployrun plan.rhai is the same
+  deployrun run -e version=2.4.0 plan.rhai -- --fast
+      the plan sees args.version, and --fast in args.rest
+  deployrun run --lock-wait 30m --format json plan.rhai
+      in a pipeline: waits for another run of the environment, one event a line
+  deployrun run --override-window 'CHG-1042, approved by Ada' plan.rhai
+      outside the window, with the reason in every report";
+
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".into()),
-    }
-}
-
-pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
-}
-
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("say why".into())
-    } else {
-        Ok(text.trim().to_owned())
     }
 }
 
@@ -74,7 +80,14 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         .args(map)
         .override_window(args.override_window)
         .lock_wait(args.lock_wait.unwrap_or_default());
-    finish(context, runner.run(plan))
+    let names = Names::of(&args.plan, &plan);
+    let result = runner.run(plan).map_err(|mut error| {
+        if let Error::Check(found) = &mut error {
+            names.tell(found);
+        }
+        error
+    });
+    finish(context, result)
 }
 
 /// A runner as all commands want it; `before` is what was told of the run so far.
@@ -84,14 +97,16 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
         Format::Junit => {
             out::keep_for_document();
             let document = JunitReport::new(&context.program, &before);
-            Box::new(Both(human(context, before.clone()), document))
+            Box::new(Beside::new(human(context, before.clone()), document))
         }
         _ => Box::new(human(context, before.clone())),
     };
+    let (report, trace_parent) = traced(context, report, &before);
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())
         .report(report)
         .known(before)
+        .trace_parent(trace_parent)
         .handle_signals();
     match context.random {
         Some(random) => runner.random(random),
@@ -99,18 +114,26 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     }
 }
 
-/// What people are told, and a document.
-struct Both(HumanReport, JunitReport);
-
-impl Report for Both {
-    fn event(&mut self, event: &Stamped) {
-        self.0.event(event);
-        self.1.event(event);
-    }
-
-    fn unwritten(&mut self, event: &Stamped) {
-        self.0.unwritten(event);
-        self.1.unwritten(event);
+/// A report with the run's trace beside it, if one is wanted; and the span that it continues.
+fn traced(
+    context: &Context,
+    report: Box<dyn Report>,
+    before: &[Stamped],
+) -> (Box<dyn Report>, Option<String>) {
+    let quiet = context.verbosity < 0;
+    match Settings::from_env() {
+        Ok(None) => (report, None),
+        Ok(Some(settings)) => {
+            let trace_parent = settings.trace_parent().map(str::to_owned);
+            let trace = TraceReport::new(settings, before, quiet);
+            (Box::new(Beside::new(report, trace)), trace_parent)
+        }
+        Err(problem) => {
+            if !quiet {
+                out::error_line(&format!("warning: there is no trace: {problem}"));
+            }
+            (report, None)
+        }
     }
 }
 

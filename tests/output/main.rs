@@ -3,12 +3,24 @@
 //! Snapshots lie in `tests/snapshots/output`; `UPDATE_SNAPSHOTS=1` rewrites them.
 
 mod browser;
+mod checking;
 mod chromium;
+mod collector;
 mod commands;
+mod diagnostics;
 mod embedding;
+mod help;
 mod inputs;
+mod libraries;
+mod new;
 mod next_command;
 mod outcomes;
+mod project;
 mod scene;
+mod shells;
 mod show;
+mod status;
 mod statuses;
+mod style;
+mod trace_tree;
+mod tracing;

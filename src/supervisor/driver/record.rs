@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::journal::{
-    AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, RunId, RunUpdate,
+    AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, OwnerLock, RunId, RunUpdate,
 };
 use crate::words::event::{Actor, Event, RunEnd, Stamped, json_text};
 use crate::words::header::Header;
@@ -162,6 +162,7 @@ impl Book {
             return true;
         }
         let entries: Vec<Entry> = self.pending.iter().map(entry).collect();
+        let since = Instant::now();
         let result = match self.unborn.take() {
             None => {
                 let update = self.update(&header.environment);
@@ -169,8 +170,14 @@ impl Book {
             }
             Some(facts) => self.create(facts, &entries, header),
         };
+        let took = since.elapsed();
         match result {
             Ok(()) => {
+                tracing::debug!(
+                    "journal: {} events of {} in {took:?}",
+                    entries.len(),
+                    self.run
+                );
                 for event in std::mem::take(&mut self.pending) {
                     self.report.event(&event);
                 }
@@ -183,6 +190,7 @@ impl Book {
                 }
             }
             Err(error) => {
+                tracing::warn!("journal: {error}, after {took:?}");
                 self.failure = error.to_string();
                 false
             }
@@ -329,6 +337,11 @@ impl Book {
             (None, Some(wish)) => self.journal.take_lock(&self.run, &wish),
             (Some(None), _) | (None, None) => Ok(()),
         }
+    }
+
+    /// Does a process have that run?
+    pub(super) fn is_owned(&self, run: &str) -> bool {
+        OwnerLock::current(self.journal.state_dir(), run).is_some()
     }
 
     /// Approvals that were given from elsewhere.

@@ -35,6 +35,7 @@ impl World {
             args: serde_json::Map::new(),
             boot_id: String::new(),
             clock_injected: true,
+            trace_parent: None,
         })?;
         self.take(Input::Time)?;
         self.start_plan();
@@ -63,6 +64,7 @@ impl World {
             begun_at: self.boot_ms,
             sampled_at: BTreeMap::new(),
             lock_asked_at: None,
+            lock_in_vain: false,
         });
         self.crash_in = None;
         self.told_the_time = false;
