@@ -27,6 +27,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap_mangen", "cli"),
     ("ureq", "target"),
     ("crossterm", "report"),
+    ("maud", "report"),
     ("toml", "words"),
     ("prost", "report"),
 ];
