@@ -6,6 +6,7 @@ mod check;
 mod context;
 mod history;
 mod logs;
+mod preview;
 mod prompt;
 mod refuse;
 mod resume;
@@ -46,6 +47,7 @@ const EXIT_STATUSES: &str = "Exit status:
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Preview(preview::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
@@ -63,6 +65,7 @@ impl Command {
         let (name, forms): (&str, &[Format]) = match self {
             Self::Run(_) => ("run", &[Human, Json]),
             Self::Check(_) => ("check", &[Human, Json]),
+            Self::Preview(_) => ("preview", &[Human, Json]),
             Self::Resume(_) => ("resume", &[Human, Json]),
             Self::BackOut(_) => ("back-out", &[Human, Json]),
             Self::Runs(_) => ("runs", &[Human, Json]),
@@ -101,6 +104,7 @@ pub fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Preview(args) => preview::run(&context, args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),

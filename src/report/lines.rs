@@ -26,10 +26,10 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant, whole_commands};
+pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
 pub use zone::Zone;
 
-use phrases::{plan_name, positive, show_ms, thrown, took};
+use phrases::{plan_name, positive, thrown, took};
 
 /// For whom the lines are.
 #[derive(Clone, Debug)]
@@ -89,6 +89,7 @@ struct Start {
     /// What the plan was given as `args`.
     args: serde_json::Map<String, serde_json::Value>,
     clock_injected: bool,
+    approved: Option<String>,
     at_ms: i64,
 }
 

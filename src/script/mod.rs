@@ -2,6 +2,7 @@
 //! call. The only place that sees rhai.
 
 pub mod api;
+pub mod approval;
 pub mod args;
 pub mod check;
 pub mod closure;
@@ -12,6 +13,7 @@ pub mod manual;
 pub mod modules;
 pub mod nesting;
 pub mod plan;
+pub mod preview;
 pub mod run;
 pub mod secret_source;
 pub mod secret_text;

@@ -153,6 +153,9 @@ pub enum Event {
         /// Is the time the machine's own?
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clock_injected: bool,
+        /// The fingerprint that was approved, in hex, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved: Option<String>,
     },
     /// Another process goes on with the run.
     RunResumed {

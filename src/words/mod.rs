@@ -10,6 +10,7 @@ pub mod hidden;
 pub mod mask;
 pub mod outcome;
 pub mod place;
+pub mod preview;
 pub mod probe;
 pub mod report;
 pub mod step;
