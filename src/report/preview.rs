@@ -117,10 +117,23 @@ impl Told<'_> {
             let text = "  CLOCK INJECTED: all times of this preview are made up";
             self.line(Tone::Bad, Weight::Normal, text);
         }
+        let count = self.preview.warnings.len();
+        if count > 0 {
+            let warnings = if count == 1 { "warning" } else { "warnings" };
+            let program = &self.look.program;
+            let plan = self.preview.plan.rsplit('/').next().unwrap_or_default();
+            let text = format!("{count} {warnings}, which `{program} check {plan}` tells");
+            self.fact(Tone::Warn, "check", &text);
+        }
         for warning in &self.preview.warnings {
+            // What the gate would stumble over is told in any case.
+            let weight = match warning.code.as_str() {
+                "short-window" => Weight::Normal,
+                _ => Weight::Detail,
+            };
             let text = format!("{}: {} [{}]", warning.place, warning.message, warning.code);
             let text = format!("  {:NAMES$}{}", "warning", visible(&text));
-            self.line(Tone::Warn, Weight::Detail, text);
+            self.line(Tone::Warn, weight, text);
         }
     }
 
@@ -312,10 +325,13 @@ impl Told<'_> {
             true => format!("{} are reserved", show_ms(reserved)),
             false => "no time needs to be reserved".to_owned(),
         };
-        text.push_str(&format!(
-            ", what is armed may take {} together",
-            show_ms(most)
-        ));
+        match most {
+            0 => text.push_str(", nothing is armed"),
+            _ => text.push_str(&format!(
+                ", what is armed may take {} together",
+                show_ms(most)
+            )),
+        }
         let is_short = is_bounded && most > reserved;
         let tone = if is_short { Tone::Warn } else { Tone::Plain };
         self.fact(tone, "back-out", &text);

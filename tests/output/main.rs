@@ -7,5 +7,6 @@ mod embedding;
 mod inputs;
 mod next_command;
 mod outcomes;
+mod preview;
 mod scene;
 mod statuses;

@@ -159,7 +159,7 @@ fn follow_here(given: Given, cancel: Cancel) -> Told {
             detail,
             ..
         } => performer
-            .is_certain(is_rhais, &reason)
+            .is_certain(is_rhais, &reason, place.as_ref())
             .then_some(Followed::Fails {
                 reason,
                 detail,

@@ -122,7 +122,10 @@ impl Nodes {
         let Some(site) = site else {
             return Ok(Dynamic::UNIT);
         };
-        self.performer.stand_at(site.pos);
+        // A handler is told when what it handles is over, and stands before it.
+        if key != node::CAUGHT {
+            self.performer.stand_at(site.pos);
+        }
         match key {
             node::TEXT => text(context, inputs),
             node::IF => self.decide(context, inputs, site),
@@ -156,7 +159,7 @@ impl Nodes {
                 }
                 result
             }
-            node::LEFT => Ok(self.performer.has_left_loop().into()),
+            node::LEFT => Ok(self.performer.has_left_loop()?.into()),
             node::AND => self.in_turn(context, inputs, site, false),
             node::OR => self.in_turn(context, inputs, site, true),
             node::COALESCE => self.coalesce(context, inputs, site),
@@ -371,10 +374,8 @@ fn operate(context: &mut EvalContext, inputs: &[Expression], site: &Site) -> Res
         return Ok(Dynamic::UNIT);
     };
     if let Some(unknown) = values.iter().find_map(|(value, _)| find(value)) {
-        let texts = values.iter().all(|(value, _)| {
-            value.is_string() || value.is::<Unknown>() || value.is_int() || value.is_char()
-        });
-        if call.name == "+" && texts {
+        let is_text = call.name == "+" && values.iter().any(|(value, _)| value.is_string());
+        if is_text {
             let text: String = values.iter().map(|(value, _)| text_of(value)).collect();
             return Ok(Dynamic::from(unknown.in_text(&text)));
         }

@@ -24,10 +24,13 @@ use super::rewrite::Site;
 use super::written::{self, Sources};
 
 /// Lines that are told. A plan with more of them is hardly read by anybody.
-const LINES_MAX: usize = 10_000;
+const LINES_MAX: usize = 2_000;
 /// Times that a plan may sleep at one place of the review: it waits for something there, and nobody
 /// waits in a preview.
 const SLEEPS_MAX: u32 = 2;
+
+/// Rounds of loops. A loop with more of them waits for something, and nobody waits in a preview.
+const ROUNDS_MAX: u32 = 200_000;
 
 /// Answers the calls of one preview.
 pub struct Performer {
@@ -59,6 +62,7 @@ pub(super) struct State {
     /// Whether anything from here on is as it was told depends on this.
     all_depends_on: Option<String>,
     sleeps: HashMap<Place, u32>,
+    rounds: u32,
     /// The functions that are open, and where each stands.
     frames: Vec<Frame>,
     /// Can the plan not be followed any further?
@@ -193,15 +197,21 @@ impl Performer {
         frame.loops.pop().and_then(|left| left.breaks)
     }
 
-    /// May the innermost loop have been left in the round before?
-    pub(super) fn has_left_loop(&self) -> bool {
-        let state = self.state();
+    /// A round of the innermost loop begins: may the loop have been left in the round before?
+    pub(super) fn has_left_loop(&self) -> Result<bool, Box<EvalAltResult>> {
+        let mut state = self.state();
+        state.rounds += 1;
+        if state.rounds > ROUNDS_MAX {
+            drop(state);
+            let reason = "a loop goes on and on here, as one that waits for something";
+            return Err(self.lose_for(reason, "what is waited for", None));
+        }
         let Some(frame) = state.frames.last() else {
-            return false;
+            return Ok(false);
         };
-        frame.loops.last().is_some_and(|open| {
+        Ok(frame.loops.last().is_some_and(|open| {
             open.breaks.is_some() || (frame.returns.is_some() && !open.may_not_be_reached)
-        })
+        }))
     }
 
     /// What was done may not have been done, and what it has changed is not known.
@@ -218,9 +228,15 @@ impl Performer {
 
     /// The script has failed; was that certain? What Rhai itself says may come of a value that is not
     /// known, and then what stands behind is read from the text.
-    pub(super) fn is_certain(&self, is_rhais: bool, reason: &str) -> bool {
+    pub(super) fn is_certain(&self, is_rhais: bool, reason: &str, place: Option<&Place>) -> bool {
         let (acted, doubtful) = {
-            let state = self.state();
+            let mut state = self.state();
+            // The functions that it has left are closed; only the plan's own text is open.
+            if let (Some(place), [main]) = (place, state.frames.as_mut_slice())
+                && place.file == main.source
+            {
+                main.at = main.at.max(position(place));
+            }
             (state.acted, state.reached_by().is_some())
         };
         let certain = !(acted && is_rhais || doubtful);
@@ -376,10 +392,7 @@ impl Performer {
 
     /// Begins a call: counts it, and ends what has become too long.
     fn begin(&self, place: &Place) -> Result<MutexGuard<'_, State>, Halt> {
-        self.stand_at(Position::new(
-            u16::try_from(place.line.max(1)).unwrap_or(u16::MAX),
-            u16::try_from(place.column).unwrap_or(u16::MAX),
-        ));
+        self.stand_at(position(place));
         let mut state = self.state();
         state.calls += 1;
         if state.lines.len() >= LINES_MAX {
@@ -390,6 +403,14 @@ impl Performer {
         }
         Ok(state)
     }
+}
+
+/// A place as Rhai counts it.
+fn position(place: &Place) -> Position {
+    Position::new(
+        u16::try_from(place.line.max(1)).unwrap_or(u16::MAX),
+        u16::try_from(place.column).unwrap_or(u16::MAX),
+    )
 }
 
 impl Foresight<Closure> for Performer {

@@ -197,7 +197,14 @@ fn both_ways(
     + 'static,
 ) {
     let (any, unknown) = (TypeId::of::<Dynamic>(), TypeId::of::<Unknown>());
-    for types in [[any, unknown], [unknown, any], [unknown, unknown]] {
+    // Rhai puts anything behind a text; an exact type comes before that.
+    let text = TypeId::of::<ImmutableString>();
+    for types in [
+        [any, unknown],
+        [unknown, any],
+        [unknown, unknown],
+        [text, unknown],
+    ] {
         engine.register_raw_fn(name, types, call.clone());
     }
 }
