@@ -187,20 +187,22 @@ fn fields(header: &Call<'_>, notes: &mut Notes) {
     notes.push(Diagnostic::warning("checklist", notes.place(header.pos), text).with_hint(hint));
 }
 
-/// Years at whose begin openings are looked at: a window looks no further than ten ahead.
-const YEARS: std::ops::Range<i16> = 2000..2060;
-/// Openings that are looked at from there: a year of weeks, with its changes of the clock.
-const OPENINGS: usize = 60;
+/// The years whose openings are looked at. The check reads no clock.
+const YEARS: std::ops::Range<i16> = 2020..2050;
+/// Openings of a year that are looked at.
+const OPENINGS: usize = 400;
 
-/// The longest opening, if there is one and none is as long as is needed. The check reads no clock, so
-/// it looks at openings of many years.
+/// The longest opening, if there is one and none is as long as is needed.
 fn too_short(window: &Window, needed: Duration) -> Option<Duration> {
+    let begin = |year| jiff::civil::date(year, 1, 1).to_zoned(jiff::tz::TimeZone::UTC);
     let mut longest = None;
-    for year in YEARS.step_by(9) {
-        let from = jiff::civil::date(year, 1, 1)
-            .to_zoned(jiff::tz::TimeZone::UTC)
-            .ok()?;
-        for opening in window.openings(from.timestamp()).take(OPENINGS) {
+    for year in YEARS {
+        let (from, to) = (
+            begin(year).ok()?.timestamp(),
+            begin(year + 1).ok()?.timestamp(),
+        );
+        let openings = window.openings(from).take(OPENINGS);
+        for opening in openings.take_while(|opening| opening.start < to) {
             let length = opening.length();
             if length >= needed {
                 return None;
