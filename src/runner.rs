@@ -32,6 +32,7 @@ use crate::target::{environment, facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
+use crate::words::levels::{Change, Levels};
 use crate::words::outcome::RunOutcome;
 use crate::words::preview::{FileLook, LockLook, Preview};
 
@@ -163,10 +164,12 @@ pub struct Runner {
     functions: Vec<Function>,
     signals: bool,
     random: Option<u32>,
+    trace_parent: Option<String>,
     prepared: bool,
     standby: Standby,
     known: Vec<Stamped>,
     approved: Option<String>,
+    levels: Vec<Change>,
 }
 
 /// A report that tells nothing.
@@ -192,10 +195,12 @@ impl Runner {
             functions: api::functions(),
             signals: false,
             random: None,
+            trace_parent: None,
             prepared: false,
             standby: Standby::default(),
             known: Vec::new(),
             approved: None,
+            levels: Vec::new(),
         }
     }
 
@@ -249,6 +254,14 @@ impl Runner {
         self
     }
 
+    /// The span that the run's trace continues, as a `traceparent` of W3C Trace Context. It is kept
+    /// with the run, and is the same when the run is taken up.
+    #[must_use]
+    pub fn trace_parent(mut self, trace_parent: Option<String>) -> Self {
+        self.trace_parent = trace_parent;
+        self
+    }
+
     /// The random part of the next run's id; for tests.
     #[must_use]
     pub fn random(mut self, random: u32) -> Self {
@@ -286,10 +299,19 @@ impl Runner {
         self
     }
 
-    /// What the static check finds in a plan.
+    /// What the static check finds in a plan, with the levels that its project file sets.
     #[must_use]
     pub fn check(&self, plan: &Plan) -> Vec<Diagnostic> {
-        check::check(plan, &self.functions)
+        let of_project = plan.project().map_or(&[][..], |project| &project.check);
+        let levels = Levels::new(of_project.iter().chain(&self.levels));
+        levels.apply(check::check(plan, &self.functions))
+    }
+
+    /// Sets levels of findings over those of the project file; a later one wins.
+    #[must_use]
+    pub fn levels(mut self, levels: Vec<Change>) -> Self {
+        self.levels = levels;
+        self
     }
 
     /// The events of the run that is taken up, as far as they were read already.
@@ -349,6 +371,7 @@ impl Runner {
             approved: approval
                 .as_ref()
                 .map(|approval| approval.fingerprint.clone()),
+            trace_parent: this.trace_parent.clone(),
         };
         let wall_ms = this.clock.now().wall_ms;
         let id = RunId::new(wall_ms, this.random.unwrap_or_else(random));
@@ -730,6 +753,17 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
         );
     }
     begun
+}
+
+/// The sources in what was frozen with a run, by name, the plan itself first.
+pub(crate) fn sources_of(run: &str, frozen: Value) -> Result<Vec<(String, String)>, Error> {
+    let Frozen { main, sources, .. } =
+        serde_json::from_value(frozen).map_err(|e| Error::Unreadable {
+            run: run.to_owned(),
+            problem: format!("what was frozen with it: {e}"),
+        })?;
+    let (first, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|(name, _)| *name == main);
+    Ok(first.into_iter().chain(rest).collect())
 }
 
 /// What the entries of a run hold.

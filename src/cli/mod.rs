@@ -4,8 +4,14 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod document;
+mod explain;
 mod history;
+mod levels;
+mod libraries;
+mod log;
 mod logs;
+mod plans;
 mod preview;
 mod prompt;
 mod refuse;
@@ -48,6 +54,7 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Preview(preview::Args),
+    Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
@@ -55,24 +62,28 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Lib(libraries::Args),
 }
 
 impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Human, Json};
+        use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
-            Self::Run(_) => ("run", &[Human, Json]),
-            Self::Check(_) => ("check", &[Human, Json]),
+            Self::Run(args) if args.is_dry() => ("run --dry-run", &[Human, Json]),
             Self::Preview(_) => ("preview", &[Human, Json]),
-            Self::Resume(_) => ("resume", &[Human, Json]),
-            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Run(_) => ("run", &[Human, Json, Junit]),
+            Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
+            Self::Explain(_) => ("explain", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json, Junit]),
+            Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
             Self::Runs(_) => ("runs", &[Human, Json]),
-            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Lib(_) => ("lib", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -89,12 +100,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    trace();
     let context = cli.global.context().and_then(|context| {
         cli.command.has_format(context.format)?;
-        Ok(context)
+        Ok((context, log::start()?))
     });
-    let context = match context {
+    let (context, _log) = match context {
         Ok(context) => context,
         Err(problem) => {
             crate::report::out::error_line(&format!("error: {problem}"));
@@ -105,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
         Command::Preview(args) => preview::run(&context, args),
+        Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),
@@ -112,22 +123,9 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
-}
-
-/// Diagnostics for developers, on standard error: `DEPLOYRUN_LOG=debug`, or a filter of
-/// `tracing_subscriber`.
-fn trace() {
-    let Ok(filter) = std::env::var("DEPLOYRUN_LOG") else {
-        return;
-    };
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    // Fails only when a subscriber is set already; that one will do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it

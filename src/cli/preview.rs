@@ -4,9 +4,10 @@ use std::path::Path;
 
 use crate::report::{out, preview};
 use crate::words::call::shell_word;
-use crate::{Plan, Preview};
+use crate::{Error, Plan, Preview, Runner};
 
 use super::context::{Context, Format};
+use super::plans::Names;
 use super::refuse::refuse;
 use super::run;
 
@@ -38,14 +39,20 @@ pub(super) fn tell(context: &Context, given: run::Given) -> u8 {
         Ok(plan) => plan,
         Err(error) => return refuse(context, &error.into()),
     };
+    let names = Names::of(&given.plan, &plan);
     let command = |preview: &Preview| command(context, &given, preview);
-    let told = match given
-        .clone()
-        .settle(run::runner(context, Vec::new()))
-        .preview(plan)
-    {
-        Ok(told) => told,
-        Err(error) => return refuse(context, &error),
+    let runner = Runner::new(&context.state).clock(context.clock.clone());
+    let told = match given.clone().settle(runner).preview(plan) {
+        Ok(mut told) => {
+            names.tell(&mut told.warnings);
+            told
+        }
+        Err(mut error) => {
+            if let Error::Check(found) = &mut error {
+                names.tell(found);
+            }
+            return refuse(context, &error);
+        }
     };
     match context.format {
         Format::Json => out::line(&preview::json(&told, &command(&told))),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::words::call::{BackOut, Call, Deed, Step, Undo};
+use crate::words::code::Code;
 use crate::words::hidden::visible;
 use crate::words::preview::{Certainty, Followed, GateLook, Item, LockLook, Preview, What};
 
@@ -127,11 +128,16 @@ impl Told<'_> {
         }
         for warning in &self.preview.warnings {
             // What the gate would stumble over is told in any case.
-            let weight = match warning.code.as_str() {
-                "short-window" => Weight::Normal,
+            let weight = match warning.code {
+                Code::ShortWindow => Weight::Normal,
                 _ => Weight::Detail,
             };
-            let text = format!("{}: {} [{}]", warning.place, warning.message, warning.code);
+            let text = format!(
+                "{}: {} [{}]",
+                warning.place,
+                warning.message,
+                warning.code.name()
+            );
             let text = format!("  {:NAMES$}{}", "warning", visible(&text));
             self.line(Tone::Warn, weight, text);
         }
@@ -358,6 +364,9 @@ impl Told<'_> {
         }
         let text = format!("  {:NAMES$}{}", "fingerprint", preview.fingerprint);
         self.line(Tone::Plain, Weight::Always, text);
+        let covers = "sources, arguments, and the uploads above that are covered; not what is read, nor \
+                      what copy_file and move_file take";
+        self.fact(Tone::Dim, "it covers", covers);
         let objections = preview.objections();
         self.lines.push(Line::blank().weighing(Weight::Always));
         if objections.is_empty() {
@@ -536,6 +545,8 @@ fn shown_step(item: &Item, step: &Step, verbosity: i8) -> Shown {
             let digest = file.sha256.get(..DIGEST).unwrap_or("not there yet");
             shown.more.push(("content", format!("sha256 {digest}")));
         }
+        // Its title says all.
+        Deed::ChangeFile(_) => {}
         Deed::Own { name, args } => {
             let texts: Vec<String> = args.iter().map(ToString::to_string).collect();
             shown

@@ -8,8 +8,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::target::files;
+use crate::words::digest::hex;
 
-use super::plan::{Plan, hex};
+use super::plan::Plan;
 
 /// Hex digits of a fingerprint that must be given at least.
 pub const LEAST_DIGITS: usize = 12;

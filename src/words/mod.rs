@@ -2,16 +2,22 @@
 
 pub mod call;
 pub mod clock;
+pub mod code;
 pub mod diagnostic;
+pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod header;
 pub mod hidden;
+pub mod levels;
+pub mod library;
 pub mod mask;
 pub mod outcome;
+pub mod paths;
 pub mod place;
 pub mod preview;
 pub mod probe;
+pub mod project;
 pub mod report;
 pub mod step;
 pub mod suggest;

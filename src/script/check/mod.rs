@@ -20,7 +20,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use rhai::{Position, Stmt};
 
-use crate::words::diagnostic::{Diagnostic, line_of};
+use crate::words::code::Code;
+use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 
 use super::functions::Function;
@@ -72,7 +73,7 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
             back_ticks::check(source, ast, &mut notes);
             this_in_loops::check(ast, &mut notes);
         }
-        found.extend(notes.found.into_iter().map(|d| d.in_source(source.text)));
+        found.extend(notes.found);
     }
     found.extend(habits::of_the_plan(&known, plan.main()));
     found.extend(empty(plan));
@@ -85,7 +86,7 @@ fn empty(plan: &Plan) -> Option<Diagnostic> {
     let nothing = ast.statements().iter().all(|s| matches!(s, Stmt::Noop(_)));
     (nothing && ast.iter_functions().next().is_none()).then(|| {
         let place = Place::new(plan.main(), 0, 0);
-        Diagnostic::error("empty-plan", place, "the plan is empty")
+        Diagnostic::new(Code::EmptyPlan, place, "the plan is empty")
             .with_hint("a plan begins with plan(#{ name: \"…\", … })")
     })
 }
@@ -98,18 +99,18 @@ fn is_checked(source: &Source<'_>, plan: &Plan) -> bool {
 /// By file and place, the plan's own file first; each finding once.
 fn order(mut found: Vec<Diagnostic>, plan: &Plan) -> Vec<Diagnostic> {
     for problem in &mut found {
-        if problem.line.is_none() {
-            let source = plan.sources().get(&problem.place.file);
-            problem.line = source.and_then(|text| line_of(text, problem.place.line));
-        }
+        problem.find_lines(|file| plan.sources().get(file).map(String::as_str));
     }
-    let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code.clone());
+    let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code);
     found.sort_by_cached_key(key);
     found.dedup_by(|again, kept| {
         let same =
             again.place == kept.place && again.code == kept.code && again.message == kept.message;
         if same && kept.hint.is_none() {
             kept.hint = again.hint.take();
+        }
+        if same && kept.notes.is_empty() {
+            kept.notes = std::mem::take(&mut again.notes);
         }
         same
     });
@@ -155,5 +156,7 @@ impl Notes<'_> {
     }
 }
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests;

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use rhai::{AST, ASTNode, Dynamic, Expr, FnPtr, Position, ScriptFuncDef, Shared, Stmt};
 
-use crate::script::functions::{Function, Handler, When};
-use crate::script::modules::{self, ImportPath, place_of};
+use crate::script::functions::{Function, When};
+use crate::script::modules::{self, place_of};
 use crate::script::plan::Plan;
 use crate::words::place::Place;
 
@@ -289,8 +289,8 @@ fn is_told(function: &Function) -> bool {
 }
 
 fn is_step(function: &Function) -> bool {
-    let acts = matches!(&function.handler, Handler::Own(own) if own.acts);
-    acts || matches!(function.name, "run" | "upload" | "write_file")
+    let others = ["back_out", "point_of_no_return", "soak", "step", "verify"];
+    function.when == When::Release && !others.contains(&function.name)
 }
 
 enum Seen {
@@ -362,9 +362,8 @@ fn handed_to(path: &[ASTNode]) -> Option<String> {
 fn imported(ast: &AST, source: &str, alias: &str) -> Option<String> {
     let imports = modules::imports(ast, source);
     let import = imports.into_iter().find(|import| import.alias == alias)?;
-    match modules::resolve(source, &import.path).ok()? {
-        ImportPath::Embedded(id) | ImportPath::File(id) => Some(id),
-    }
+    let path = modules::resolve(source, &import.path).ok()?;
+    Some(path.id())
 }
 
 #[cfg(test)]

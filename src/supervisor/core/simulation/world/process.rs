@@ -36,6 +36,7 @@ impl World {
             boot_id: String::new(),
             clock_injected: true,
             approved: None,
+            trace_parent: None,
         })?;
         self.take(Input::Time)?;
         self.start_plan();
