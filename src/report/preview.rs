@@ -379,12 +379,15 @@ impl Told<'_> {
                 let text = whole_commands(&objection, &self.look.program);
                 self.line(Tone::Bad, Weight::Always, format!("  {}", visible(&text)));
             }
-            self.line(
-                Tone::Plain,
-                Weight::Always,
-                "if it is to run all the same, exactly like this:",
+            let can_end = !matches!(
+                preview.followed,
+                Followed::Aborts { .. } | Followed::Fails { .. }
             );
-            self.line(Tone::Plain, Weight::Always, format!("  {command}"));
+            if can_end {
+                let text = "if it is to run all the same, exactly like this:";
+                self.line(Tone::Plain, Weight::Always, text);
+                self.line(Tone::Plain, Weight::Always, format!("  {command}"));
+            }
         }
     }
 }
