@@ -39,6 +39,7 @@ pub mod words;
 pub use runner::{Error, Runner, Summary, dispatch};
 pub use script::plan::Plan;
 pub use words::event::{Event, Stamped};
+pub use words::preview::Preview;
 pub use words::report::Report;
 
 /// The code of the manual's page on embedding, which has to compile.

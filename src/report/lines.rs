@@ -98,6 +98,7 @@ struct Start {
     /// What the plan was given as `args`.
     args: serde_json::Map<String, serde_json::Value>,
     clock_injected: bool,
+    approved: Option<String>,
     at_ms: i64,
 }
 

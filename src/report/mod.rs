@@ -19,6 +19,7 @@ pub mod lines;
 pub mod live;
 pub mod out;
 pub mod output;
+pub mod preview;
 pub mod sarif;
 pub mod status;
 pub mod story;

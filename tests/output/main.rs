@@ -15,6 +15,7 @@ mod libraries;
 mod new;
 mod next_command;
 mod outcomes;
+mod preview;
 mod project;
 mod pty;
 mod scene;
