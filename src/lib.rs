@@ -24,6 +24,9 @@
 
 pub mod cli;
 pub mod journal;
+pub mod libraries;
+#[cfg(test)]
+mod readings;
 pub mod report;
 mod runner;
 pub mod script;

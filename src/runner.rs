@@ -146,6 +146,7 @@ pub struct Runner {
     functions: Vec<Function>,
     signals: bool,
     random: Option<u32>,
+    trace_parent: Option<String>,
     prepared: bool,
     standby: Standby,
     known: Vec<Stamped>,
@@ -175,6 +176,7 @@ impl Runner {
             functions: api::functions(),
             signals: false,
             random: None,
+            trace_parent: None,
             prepared: false,
             standby: Standby::default(),
             known: Vec::new(),
@@ -221,6 +223,14 @@ impl Runner {
     #[must_use]
     pub fn handle_signals(mut self) -> Self {
         self.signals = true;
+        self
+    }
+
+    /// The span that the run's trace continues, as a `traceparent` of W3C Trace Context. It is kept
+    /// with the run, and is the same when the run is taken up.
+    #[must_use]
+    pub fn trace_parent(mut self, trace_parent: Option<String>) -> Self {
+        self.trace_parent = trace_parent;
         self
     }
 
@@ -328,6 +338,7 @@ impl Runner {
             args: given(&this.args),
             boot_id: holder.boot_id.clone(),
             clock_injected: !this.clock.is_real(),
+            trace_parent: this.trace_parent.clone(),
         };
         let wall_ms = this.clock.now().wall_ms;
         let id = RunId::new(wall_ms, this.random.unwrap_or_else(random));
@@ -604,6 +615,17 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
         );
     }
     begun
+}
+
+/// The sources in what was frozen with a run, by name, the plan itself first.
+pub(crate) fn sources_of(run: &str, frozen: Value) -> Result<Vec<(String, String)>, Error> {
+    let Frozen { main, sources, .. } =
+        serde_json::from_value(frozen).map_err(|e| Error::Unreadable {
+            run: run.to_owned(),
+            problem: format!("what was frozen with it: {e}"),
+        })?;
+    let (first, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|(name, _)| *name == main);
+    Ok(first.into_iter().chain(rest).collect())
 }
 
 /// What the entries of a run hold.

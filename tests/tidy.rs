@@ -9,7 +9,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["journal", "words"]),
     ("target", &["target", "words"]),
     ("supervisor", &["supervisor", "journal", "target", "words"]),
-    ("script", &["script", "supervisor", "target", "words"]),
+    ("libraries", &["libraries", "target", "words"]),
+    (
+        "script",
+        &["script", "supervisor", "libraries", "target", "words"],
+    ),
     ("report", &["report", "target", "words"]),
 ];
 
@@ -21,6 +25,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap", "cli"),
     ("ureq", "target"),
     ("toml", "words"),
+    ("prost", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

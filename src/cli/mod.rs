@@ -4,9 +4,12 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod document;
 mod explain;
 mod history;
 mod levels;
+mod libraries;
+mod log;
 mod logs;
 mod plans;
 mod prompt;
@@ -57,24 +60,26 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Lib(libraries::Args),
 }
 
 impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Github, Human, Json, Sarif};
+        use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
-            Self::Run(_) => ("run", &[Human, Json]),
+            Self::Run(_) => ("run", &[Human, Json, Junit]),
             Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
             Self::Explain(_) => ("explain", &[Human, Json]),
-            Self::Resume(_) => ("resume", &[Human, Json]),
-            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json, Junit]),
+            Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
             Self::Runs(_) => ("runs", &[Human, Json]),
-            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Lib(_) => ("lib", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -91,12 +96,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    trace();
     let context = cli.global.context().and_then(|context| {
         cli.command.has_format(context.format)?;
-        Ok(context)
+        Ok((context, log::start()?))
     });
-    let context = match context {
+    let (context, _log) = match context {
         Ok(context) => context,
         Err(problem) => {
             crate::report::out::error_line(&format!("error: {problem}"));
@@ -114,22 +118,9 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
-}
-
-/// Diagnostics for developers, on standard error: `DEPLOYRUN_LOG=debug`, or a filter of
-/// `tracing_subscriber`.
-fn trace() {
-    let Ok(filter) = std::env::var("DEPLOYRUN_LOG") else {
-        return;
-    };
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    // Fails only when a subscriber is set already; that one will do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it

@@ -1,5 +1,6 @@
 //! A plan as it was read: its sources, their fingerprint, and their syntax trees.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,10 +10,12 @@ use sha2::{Digest, Sha256};
 
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
+use crate::words::digest::hex;
 use crate::words::place::Place;
 use crate::words::project::Project;
 
 use super::engine;
+use super::library_sources::LibrarySources;
 use super::modules::{self, ImportPath};
 use super::project_file;
 use super::source_text;
@@ -21,7 +24,10 @@ use super::source_text;
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Modules that are part of deployrun, by path.
-const STDLIB: &[(&str, &str)] = &[("std/http", include_str!("../../stdlib/http.rhai"))];
+const STDLIB: &[(&str, &str)] = &[
+    ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/http", include_str!("../../stdlib/http.rhai")),
+];
 
 /// A plan and the modules it imports, read once.
 #[derive(Clone, Debug)]
@@ -63,24 +69,22 @@ impl Plan {
             .ok_or_else(|| error("its name is not valid UTF-8".into()))?
             .to_owned();
         let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
-        let mut plan = Self::empty(main.clone(), root);
+        let mut plan = Self::empty(main.clone(), root.clone());
         // Before the modules: it may say where they are.
-        match project_file::read(&plan.root) {
+        match project_file::read(&root) {
             Ok(project) => plan.project = project,
             Err(problems) => plan.problems = problems,
         }
-        plan.add(main, text, &|plan, id| {
-            let file = plan.root.join(id);
-            if !file.exists()
-                && let Some(other) = in_other_case(&plan.root, id)
-            {
-                return Err(format!(
-                    "no such file; there is `{other}`, in other letters"
-                ));
-            }
-            jail(&plan.root, &file)?;
-            read_source(&file)
-        });
+        let libraries = LazyCell::new(|| LibrarySources::around(&root));
+        plan.add(
+            main,
+            text,
+            &|plan, from, id| match modules::library_of(id) {
+                Some((name, file)) => libraries.read(from, name, file),
+                None => read_below(&plan.root, id, "the plan's directory")
+                    .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None)),
+            },
+        );
         Ok(plan)
     }
 
@@ -94,11 +98,9 @@ impl Plan {
             plan.problems.push(problem);
             return plan;
         };
-        plan.add(main.to_owned(), text, &|_, id| {
-            sources
-                .get(id)
-                .cloned()
-                .ok_or_else(|| "no such file".to_owned())
+        plan.add(main.to_owned(), text, &|_, _, id| {
+            let there = sources.get(id).cloned();
+            there.ok_or_else(|| (format!("`{id}` can't be imported: no such file"), None))
         });
         plan
     }
@@ -120,7 +122,7 @@ impl Plan {
         &mut self,
         id: String,
         text: String,
-        read: &dyn Fn(&Self, &str) -> Result<String, String>,
+        read: &dyn Fn(&Self, &str, &str) -> Result<String, modules::Problem>,
     ) {
         let mut to_do = vec![(id, text)];
         while let Some((id, text)) = to_do.pop() {
@@ -147,13 +149,17 @@ impl Plan {
                         None => modules::unknown_std(&path),
                     },
                     Ok(ImportPath::File(path)) if self.sources.contains_key(&path) => continue,
-                    Ok(ImportPath::File(path)) => match read(self, &path) {
-                        Ok(text) => {
-                            to_do.push((path, text));
-                            continue;
+                    Ok(ImportPath::File(path) | ImportPath::Library(path)) => {
+                        // Read even if it is there: not everybody may import it.
+                        match read(self, &id, &path) {
+                            Ok(_) if self.sources.contains_key(&path) => continue,
+                            Ok(text) => {
+                                to_do.push((path, text));
+                                continue;
+                            }
+                            Err(problem) => problem,
                         }
-                        Err(problem) => (format!("`{path}` can't be imported: {problem}"), None),
-                    },
+                    }
                     Err(problem) => problem,
                 };
                 let mut found = Diagnostic::new(Code::BadImport, import.place, problem.0);
@@ -250,18 +256,6 @@ impl Plan {
     }
 }
 
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 fn stdlib(path: &str) -> Option<&'static str> {
     STDLIB
         .iter()
@@ -308,6 +302,20 @@ pub(super) fn read_source(path: &Path) -> Result<String, String> {
         .unwrap_or(text))
 }
 
+/// Reads the source `id` below `dir`, which is called `what`.
+pub(super) fn read_below(dir: &Path, id: &str, what: &str) -> Result<String, String> {
+    let file = dir.join(id);
+    if !file.exists()
+        && let Some(other) = in_other_case(dir, id)
+    {
+        return Err(format!(
+            "no such file; there is `{other}`, in other letters"
+        ));
+    }
+    jail(dir, &file, what)?;
+    read_source(&file)
+}
+
 /// A file whose name differs from `id` only in capital and small letters.
 fn in_other_case(root: &Path, id: &str) -> Option<String> {
     let mut found = Vec::new();
@@ -320,17 +328,14 @@ fn in_other_case(root: &Path, id: &str) -> Option<String> {
     Some(found.join("/"))
 }
 
-/// Symbolic links may not lead out of the plan's root either.
-fn jail(root: &Path, file: &Path) -> Result<(), String> {
+/// Symbolic links may not lead out of the root either.
+fn jail(root: &Path, file: &Path, what: &str) -> Result<(), String> {
     let real_root = root.canonicalize().map_err(|e| io_words(&e))?;
     let real = file.canonicalize().map_err(|e| io_words(&e))?;
     if real.starts_with(&real_root) {
         Ok(())
     } else {
-        Err(format!(
-            "it leads outside the plan's directory, to {}",
-            real.display()
-        ))
+        Err(format!("it leads outside {what}, to {}", real.display()))
     }
 }
 

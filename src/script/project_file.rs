@@ -36,6 +36,13 @@ pub(super) fn read(root: &Path) -> Result<Option<Project>, Vec<Diagnostic>> {
     }
 }
 
+/// The directory of the project file of the plans in `root`, if there is one.
+#[must_use]
+pub(crate) fn dir(root: &Path) -> Option<PathBuf> {
+    let (path, _) = find(root)?;
+    path.parent().map(Path::to_owned)
+}
+
 /// The file, and what it is called seen from `root`.
 fn find(root: &Path) -> Option<(PathBuf, String)> {
     // What stands before `..` is not above it.

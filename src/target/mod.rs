@@ -2,14 +2,19 @@
 //! touches disks, processes and networks on behalf of a plan.
 
 mod attributes;
+pub mod changes;
 pub mod environment;
 pub mod facts;
 pub mod files;
 mod former;
+pub mod git;
 pub mod http;
 pub mod installed;
+pub mod library_files;
+pub mod likeness;
 pub mod local;
 pub mod memory;
+mod owners;
 pub mod probe;
 pub mod step_supervisor;
 pub mod tries;

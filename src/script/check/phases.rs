@@ -20,7 +20,22 @@ const MORE_THAN_LOOK: &[&str] = &[
 ];
 
 /// What the closure of a back-out may call, beside what looks.
-const IN_BACK_OUT: &[&str] = &["run", "upload", "write_file", "sleep", "info", "warn"];
+const IN_BACK_OUT: &[&str] = &[
+    "run",
+    "upload",
+    "write_file",
+    "keep",
+    "remove_file",
+    "make_link",
+    "make_directory",
+    "set_mode",
+    "set_owner",
+    "copy_file",
+    "move_file",
+    "sleep",
+    "info",
+    "warn",
+];
 
 /// Does it only look?
 pub(super) fn only_looks(function: &Function) -> bool {
