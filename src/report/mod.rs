@@ -17,6 +17,7 @@ pub mod lines;
 pub mod out;
 pub mod output;
 pub mod sarif;
+pub mod status;
 pub mod story;
 mod thread;
 pub mod trace;

@@ -8,7 +8,7 @@ use crate::report::lines::show_ms;
 use crate::report::output::{Follower, Piece, show_bytes};
 use crate::report::story::{BackOutEnd, BackOutStory, StepStory, TryEnd, TryStory};
 use crate::target::local::StepDir;
-use crate::words::call::{Deed, PutFile, Step, Undo};
+use crate::words::call::{Change, Deed, FileChange, PutFile, Step, Undo};
 use crate::words::event::LimitBy;
 use crate::words::outcome::Outcome;
 use crate::words::step::{StepEnd, end_words};
@@ -155,12 +155,36 @@ fn deed(step: &Step) -> Markup {
         @match &step.deed {
             Deed::Command(text) => (command(&text.to_string())),
             Deed::PutFile(file) => (put_file(file)),
+            Deed::ChangeFile(change) => (change_file(change)),
             Deed::Own { name, args } => code.wrap {
                 (t(name)) "("
                 @for (n, arg) in args.iter().enumerate() { @if n > 0 { ", " } (t(&arg.to_string())) }
                 ")"
             },
         }
+    }
+}
+
+fn change_file(change: &FileChange) -> Markup {
+    let path = html! { code.wrap { (t(&change.path)) } };
+    let code = |text: &str| html! { code.wrap { (t(text)) } };
+    match &change.change {
+        Change::Keep { .. } => html! { "keeps what is at " (path) },
+        Change::Remove => html! { "removes " (path) },
+        Change::Link { to } => html! { "makes " (path) " a symbolic link to " (code(to)) },
+        Change::Directory { mode, owner } => html! {
+            "makes the directory " (path)
+            @if let Some(mode) = mode { ", mode " (code(&format!("{mode:04o}"))) }
+            @if let Some(owner) = owner { ", owner " (code(owner)) }
+        },
+        Change::Mode { mode } => {
+            html! { "gives " (path) " the mode " (code(&format!("{mode:04o}"))) }
+        }
+        Change::Owner { owner, below } => html! {
+            "gives " (path) @if *below { " and all below it" } " the owner " (code(owner))
+        },
+        Change::Copy { from } => html! { "makes " (path) " a copy of " (code(from)) },
+        Change::Move { from } => html! { "moves " (code(from)) " to " (path) },
     }
 }
 
