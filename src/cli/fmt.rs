@@ -9,7 +9,6 @@ use similar::TextDiff;
 
 use crate::report::{diagnostics, out};
 use crate::script::style::{StyleError, styled};
-use crate::words::diagnostic::Diagnostic;
 use crate::words::hidden::visible;
 
 use super::context::{Context, Format};
@@ -129,8 +128,8 @@ fn tell(context: &Context, error: StyleError, text: &str) -> Option<String> {
     let StyleError::Syntax(found) = error else {
         return Some(error.to_string());
     };
-    for problem in found {
-        let problem = problem.in_source(text);
+    for mut problem in found {
+        problem.find_lines(|_| Some(text));
         if context.format == Format::Json {
             out::error_line(&json!({ "error": problem }).to_string());
         } else {

@@ -21,6 +21,6 @@ mod shells;
 mod show;
 mod status;
 mod statuses;
+mod style;
 mod trace_tree;
 mod tracing;
-mod style;
