@@ -26,7 +26,6 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
     ("ureq", "target"),
-    ("toml", "words"),
     ("prost", "report"),
 ];
 
