@@ -24,6 +24,7 @@ use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
 use crate::supervisor::unwritten::{self, LookError};
+use crate::target::host::ThisMachine;
 use crate::target::local::Standby;
 use crate::target::probe::Cancel;
 use crate::target::{environment, facts, files, step_supervisor};
@@ -477,7 +478,8 @@ impl Runner {
             begun_in,
         } = wired;
         let shared = Arc::new(Shared::new(
-            to_driver,
+            Arc::new(to_driver.clone()),
+            Arc::new(ThisMachine),
             recorded,
             self.clock.clone(),
             env,
@@ -506,7 +508,9 @@ impl Runner {
             clock: self.clock.clone(),
             signals: self.signals,
         };
-        let driver = Driver::new(core, book, scripts, shared, setup, inbox, standby);
+        let driver = Driver::new(
+            core, book, scripts, shared, setup, to_driver, inbox, standby,
+        );
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
         let end = book.end_unwritten().or(core.end()).cloned();

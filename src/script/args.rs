@@ -260,6 +260,12 @@ impl<'c> Args<'c> {
             .map_err(|text| usage(format!("`{}`: {text}", self.function.name), None))
     }
 
+    /// The place that is looked at.
+    #[must_use]
+    pub fn host(&self) -> &dyn crate::target::host::Host {
+        &*self.fiber.shared().host
+    }
+
     /// A path, from the plan's directory if it is relative.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {

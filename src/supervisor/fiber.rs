@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::target::host::Host;
 use crate::target::probe::Cancel;
 use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Step, Undo};
 use crate::words::clock::Clock;
@@ -77,8 +78,24 @@ pub enum Message {
     },
 }
 
+/// The driver is there no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
 /// The way to the driver.
-pub type Sender = tokio::sync::mpsc::UnboundedSender<Message>;
+pub trait ToDriver: Send + Sync {
+    /// Tells the driver something. It may do all that follows before this returns.
+    ///
+    /// # Errors
+    /// When there is no driver any more.
+    fn send(&self, message: Message) -> Result<(), Gone>;
+}
+
+impl ToDriver for tokio::sync::mpsc::UnboundedSender<Message> {
+    fn send(&self, message: Message) -> Result<(), Gone> {
+        Self::send(self, message).map_err(|_| Gone)
+    }
+}
 
 /// The values of a run that must not be written anywhere.
 #[derive(Debug, Default)]
@@ -167,7 +184,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What all fibers of a run share.
 pub struct Shared<K> {
     /// The way to the driver.
-    pub to_driver: Sender,
+    pub to_driver: Arc<dyn ToDriver>,
+    /// What the scripts may look at.
+    pub host: Arc<dyn Host>,
     /// What the journal knows.
     pub recorded: Recorded,
     /// What must not be written.
@@ -199,7 +218,8 @@ impl<K: Clone> Shared<K> {
     /// What the fibers of a run share, at its begin.
     #[must_use]
     pub fn new(
-        to_driver: Sender,
+        to_driver: Arc<dyn ToDriver>,
+        host: Arc<dyn Host>,
         recorded: Recorded,
         clock: Arc<dyn Clock>,
         env: BTreeMap<String, String>,
@@ -207,6 +227,7 @@ impl<K: Clone> Shared<K> {
     ) -> Self {
         Self {
             to_driver,
+            host,
             recorded,
             secrets: Arc::default(),
             undos: Mutex::default(),

@@ -6,6 +6,7 @@ pub mod environment;
 pub mod facts;
 pub mod files;
 mod former;
+pub mod host;
 pub mod http;
 pub mod installed;
 pub mod local;
