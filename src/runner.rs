@@ -491,6 +491,7 @@ impl Runner {
             functions: Arc::new(self.functions),
             args: from_json(&args),
             modules: Arc::default(),
+            stage: None,
         });
         let mut scripts = PlanScripts::new(surroundings, shared.clone());
         // Its engine is built while the journal is opened.

@@ -12,6 +12,7 @@ mod resume;
 mod run;
 mod runs;
 mod show;
+mod test;
 mod window;
 
 use std::ffi::OsString;
@@ -53,13 +54,14 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Test(test::Args),
 }
 
 impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Human, Json};
+        use Format::{Human, Json, Junit};
         let (name, forms): (&str, &[Format]) = match self {
             Self::Run(_) => ("run", &[Human, Json]),
             Self::Check(_) => ("check", &[Human, Json]),
@@ -70,6 +72,7 @@ impl Command {
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Test(_) => ("test", &[Human, Json, Junit]),
         };
         format.is_among(name, forms)
     }
@@ -108,6 +111,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Test(args) => test::run(&context, &args),
     };
     ExitCode::from(status)
 }

@@ -11,6 +11,7 @@ pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
+pub mod tests;
 mod thread;
 
 use line::Tone;

@@ -125,6 +125,12 @@ impl<'c> Args<'c> {
         given.or_else(|| self.options.get(name))
     }
 
+    /// The value as it was given.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&Dynamic> {
+        self.value(name)
+    }
+
     /// Was it given?
     #[must_use]
     pub fn has(&self, name: &str) -> bool {

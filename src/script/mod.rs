@@ -17,4 +17,5 @@ pub mod secret_source;
 pub mod secret_text;
 pub mod source_text;
 pub mod syntax;
+pub mod testing;
 pub mod value;

@@ -249,7 +249,7 @@ impl Scripts for PlanScripts {
                 let own = own.clone();
                 Some(Arc::new(move |args| (own.call)(args)))
             }
-            Handler::Api(_) => None,
+            Handler::Api(_) | Handler::Test(_) => None,
         }
     }
 }

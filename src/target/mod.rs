@@ -11,6 +11,7 @@ pub mod http;
 pub mod installed;
 pub mod local;
 pub mod memory;
+pub mod pretended;
 pub mod probe;
 pub mod step_supervisor;
 pub mod tries;

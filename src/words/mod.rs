@@ -14,5 +14,6 @@ pub mod probe;
 pub mod report;
 pub mod step;
 pub mod suggest;
+pub mod test_result;
 pub mod version;
 pub mod window;
