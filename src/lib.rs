@@ -24,6 +24,7 @@
 
 pub mod cli;
 pub mod journal;
+pub mod libraries;
 pub mod report;
 mod runner;
 pub mod script;

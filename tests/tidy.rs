@@ -9,7 +9,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("journal", &["journal", "words"]),
     ("target", &["target", "words"]),
     ("supervisor", &["supervisor", "journal", "target", "words"]),
-    ("script", &["script", "supervisor", "target", "words"]),
+    ("libraries", &["libraries", "target", "words"]),
+    (
+        "script",
+        &["script", "supervisor", "libraries", "target", "words"],
+    ),
     ("report", &["report", "target", "words"]),
 ];
 

@@ -5,6 +5,7 @@ mod back_out;
 mod check;
 mod context;
 mod history;
+mod libraries;
 mod logs;
 mod prompt;
 mod refuse;
@@ -55,6 +56,7 @@ enum Command {
     Approve(approve::Args),
     Window(window::Args),
     Test(test::Args),
+    Lib(libraries::Args),
 }
 
 impl Command {
@@ -73,6 +75,7 @@ impl Command {
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
             Self::Test(_) => ("test", &[Human, Json, Junit]),
+            Self::Lib(_) => ("lib", &[Human, Json]),
         };
         format.is_among(name, forms)
     }
@@ -112,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
         Command::Test(args) => test::run(&context, &args),
+        Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
 }

@@ -96,7 +96,7 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
         .get(&place.file)
         .and_then(|s| line_of(s, place.line));
     let hint = hint.or_else(|| missing_setting(inner, line.as_deref()));
-    let mut detail = format!("{message}\n{}", excerpt(&place, line.as_deref()));
+    let mut detail = format!("{message}\n{}", excerpt(&place, 0, line.as_deref()));
     let callers = frames
         .iter()
         .rev()

@@ -9,6 +9,7 @@ use rhai::{
 };
 
 use crate::words::diagnostic::Diagnostic;
+use crate::words::library;
 use crate::words::place::Place;
 use crate::words::suggest::nearest;
 
@@ -21,6 +22,27 @@ pub enum ImportPath {
     Embedded(String),
     /// To a file, relative to the plan's root.
     File(String),
+    /// To a module of a library: `@platform/postgres.rhai`.
+    Library(String),
+}
+
+impl ImportPath {
+    /// The source it points to.
+    #[must_use]
+    pub fn id(self) -> String {
+        match self {
+            Self::Embedded(id) | Self::File(id) | Self::Library(id) => id,
+        }
+    }
+}
+
+/// What the ids of a library's sources begin with.
+const OF_A_LIBRARY: char = '@';
+
+/// The library to which a source belongs, and the source's file in it.
+#[must_use]
+pub fn library_of(id: &str) -> Option<(&str, &str)> {
+    id.strip_prefix(OF_A_LIBRARY)?.split_once('/')
 }
 
 /// An `import` in a source.
@@ -66,7 +88,8 @@ pub fn place_of(id: &str, pos: Position) -> Place {
     Place::new(id, line, column)
 }
 
-type Problem = (String, Option<String>);
+/// What is wrong with an import, and what to do.
+pub type Problem = (String, Option<String>);
 
 /// Where an import of the source `from` points. Says what is wrong with it, and what to do.
 pub fn resolve(from: &str, path: &Option<String>) -> Result<ImportPath, Problem> {
@@ -87,39 +110,73 @@ pub fn resolve(from: &str, path: &Option<String>) -> Result<ImportPath, Problem>
             Some(hint.into()),
         ));
     }
-    if !path.starts_with("./") && !path.starts_with("../") {
-        let hint = format!("write \"./{path}\" for a file beside this one, or \"std/…\"");
-        return Err((
-            format!("`{path}` is not a module that deployrun knows"),
-            Some(hint),
-        ));
-    }
     if from.starts_with("std/") {
         return Err((
             format!("`{path}`: a module of deployrun imports only std/…"),
             None,
         ));
     }
-    let mut parts: Vec<&str> = from.split('/').collect();
+    if path.starts_with("./") || path.starts_with("../") {
+        return beside(from, path);
+    }
+    let unknown = || {
+        let hint = format!("write \"./{path}\" for a file beside this one, or \"std/…\"");
+        let text = format!("`{path}` is not a module that deployrun knows");
+        (text, Some(hint))
+    };
+    let (library, file) = path.split_once('/').ok_or_else(unknown)?;
+    library::check_name(library).map_err(|_| unknown())?;
+    if file.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return Err(unknown());
+    }
+    let id = format!("{OF_A_LIBRARY}{library}/{file}");
+    Ok(ImportPath::Library(with_ending(id)))
+}
+
+/// An import that counts from the file that imports; it stays within the plan's directory, or its
+/// library.
+fn beside(from: &str, path: &str) -> Result<ImportPath, Problem> {
+    let library = library_of(from);
+    let mut parts: Vec<&str> = library.map_or(from, |(_, file)| file).split('/').collect();
     parts.pop();
     for part in path.split('/') {
         match part {
             "" | "." => {}
             ".." => {
                 if parts.pop().is_none() {
-                    let hint = "keep what a plan imports in or below the plan's directory";
-                    let text = format!("`{path}` leads outside the plan's directory");
-                    return Err((text, Some(hint.into())));
+                    return Err(leads_outside(path, library.map(|(name, _)| name)));
                 }
             }
             part => parts.push(part),
         }
     }
-    let mut id = parts.join("/");
+    let id = with_ending(parts.join("/"));
+    Ok(match library {
+        Some((name, _)) => ImportPath::Library(format!("{OF_A_LIBRARY}{name}/{id}")),
+        None => ImportPath::File(id),
+    })
+}
+
+fn leads_outside(path: &str, library: Option<&str>) -> Problem {
+    match library {
+        Some(name) => {
+            let hint = "a library imports its own files, \"std/…\" and the libraries it names";
+            let text = format!("`{path}` leads outside the library `{name}`");
+            (text, Some(hint.into()))
+        }
+        None => {
+            let hint = "keep what a plan imports in or below the plan's directory";
+            let text = format!("`{path}` leads outside the plan's directory");
+            (text, Some(hint.into()))
+        }
+    }
+}
+
+fn with_ending(mut id: String) -> String {
     if !id.ends_with(".rhai") {
         id.push_str(".rhai");
     }
-    Ok(ImportPath::File(id))
+    id
 }
 
 /// What to say of a `std/…` that there is none of.
@@ -161,7 +218,7 @@ impl CycleSearch<'_> {
         self.path.push(id.to_owned());
         for import in imports(ast, id) {
             let next = match resolve(id, &import.path) {
-                Ok(ImportPath::File(next) | ImportPath::Embedded(next)) => next,
+                Ok(next) => next.id(),
                 Err(_) => continue,
             };
             if let Some(at) = self.path.iter().position(|p| *p == next) {
@@ -223,7 +280,7 @@ impl ModuleResolver for Resolver {
         let not_found = || Box::new(EvalAltResult::ErrorModuleNotFound(path.to_owned(), pos));
         let from = source.unwrap_or(self.plan.main());
         let id = match resolve(from, &Some(path.to_owned())) {
-            Ok(ImportPath::Embedded(id) | ImportPath::File(id)) => id,
+            Ok(path) => path.id(),
             Err(_) => return Err(not_found()),
         };
         let cache = || self.cache.lock().unwrap_or_else(PoisonError::into_inner);
@@ -316,6 +373,26 @@ mod tests {
     }
 
     #[test]
+    fn what_belongs_to_a_library_stays_in_it() {
+        let id = |id: &str| Ok(ImportPath::Library(id.into()));
+        assert_eq!(
+            at("plan.rhai", "platform/db/pg"),
+            id("@platform/db/pg.rhai")
+        );
+        assert_eq!(at("@platform/db/pg.rhai", "../x"), id("@platform/x.rhai"));
+        assert_eq!(at("@platform/x.rhai", "web/a.rhai"), id("@web/a.rhai"));
+        assert_eq!(
+            at("@platform/x.rhai", "std/http"),
+            Ok(ImportPath::Embedded("std/http".into()))
+        );
+        assert_eq!(
+            library_of("@platform/db/pg.rhai"),
+            Some(("platform", "db/pg.rhai"))
+        );
+        assert_eq!(library_of("platform/db/pg.rhai"), None);
+    }
+
+    #[test]
     fn nothing_outside_the_root_is_imported() {
         for path in [
             "../x",
@@ -323,11 +400,16 @@ mod tests {
             "/etc/passwd",
             "./a/../../x",
             "x",
-            "platform/postgres",
+            "Lib/x",
+            "platform/../x",
+            "platform/",
         ] {
             assert!(at("plan.rhai", path).is_err(), "{path}");
         }
         assert!(at("std/http", "./x").is_err());
+        assert!(at("std/http", "platform/x").is_err());
+        assert!(at("@platform/x.rhai", "../plan").is_err());
+        assert!(at("@platform/sub/x.rhai", "../../web/x").is_err());
         assert!(resolve("plan.rhai", &None).is_err());
     }
 }

@@ -1,5 +1,6 @@
 //! A plan as it was read: its sources, their fingerprint, and their syntax trees.
 
+use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,10 +9,14 @@ use rhai::AST;
 use sha2::{Digest, Sha256};
 
 use crate::words::diagnostic::Diagnostic;
+use crate::words::digest::hex;
 use crate::words::place::Place;
+use crate::words::project::Project;
 
 use super::engine;
+use super::library_sources::LibrarySources;
 use super::modules::{self, ImportPath};
+use super::project_file;
 use super::source_text;
 
 /// Bytes that a source may have. Far above any plan.
@@ -32,6 +37,7 @@ pub struct Plan {
     /// Trees of sources with errors; only the static check looks at them.
     faulty: BTreeMap<String, Arc<AST>>,
     problems: Vec<Diagnostic>,
+    project: Option<Project>,
 }
 
 /// Why a plan could not be read at all.
@@ -73,19 +79,22 @@ impl Plan {
         let main = name
             .ok_or_else(|| error("its name is not valid UTF-8".into()))?
             .to_owned();
-        let mut plan = Self::empty(main.clone(), root);
-        plan.add(main, text, &|plan, id| {
-            let file = plan.root.join(id);
-            if !file.exists()
-                && let Some(other) = in_other_case(&plan.root, id)
-            {
-                return Err(format!(
-                    "no such file; there is `{other}`, in other letters"
-                ));
-            }
-            jail(&plan.root, &file)?;
-            read_source(&file)
-        });
+        let mut plan = Self::empty(main.clone(), root.clone());
+        // Before the modules: it may say where they are.
+        match project_file::read(&root) {
+            Ok(project) => plan.project = project,
+            Err(problems) => plan.problems = problems,
+        }
+        let libraries = LazyCell::new(|| LibrarySources::around(&root));
+        plan.add(
+            main,
+            text,
+            &|plan, from, id| match modules::library_of(id) {
+                Some((name, file)) => libraries.read(from, name, file),
+                None => read_below(&plan.root, id, "the plan's directory")
+                    .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None)),
+            },
+        );
         Ok(plan)
     }
 
@@ -100,11 +109,9 @@ impl Plan {
             plan.problems.push(problem);
             return plan;
         };
-        plan.add(main.to_owned(), text, &|_, id| {
-            sources
-                .get(id)
-                .cloned()
-                .ok_or_else(|| "no such file".to_owned())
+        plan.add(main.to_owned(), text, &|_, _, id| {
+            let there = sources.get(id).cloned();
+            there.ok_or_else(|| (format!("`{id}` can't be imported: no such file"), None))
         });
         plan
     }
@@ -117,6 +124,7 @@ impl Plan {
             asts: BTreeMap::new(),
             faulty: BTreeMap::new(),
             problems: Vec::new(),
+            project: None,
         }
     }
 
@@ -125,7 +133,7 @@ impl Plan {
         &mut self,
         id: String,
         text: String,
-        read: &dyn Fn(&Self, &str) -> Result<String, String>,
+        read: &dyn Fn(&Self, &str, &str) -> Result<String, modules::Problem>,
     ) {
         let mut to_do = vec![(id, text)];
         while let Some((id, text)) = to_do.pop() {
@@ -152,13 +160,17 @@ impl Plan {
                         None => modules::unknown_std(&path),
                     },
                     Ok(ImportPath::File(path)) if self.sources.contains_key(&path) => continue,
-                    Ok(ImportPath::File(path)) => match read(self, &path) {
-                        Ok(text) => {
-                            to_do.push((path, text));
-                            continue;
+                    Ok(ImportPath::File(path) | ImportPath::Library(path)) => {
+                        // Read even if it is there: not everybody may import it.
+                        match read(self, &id, &path) {
+                            Ok(_) if self.sources.contains_key(&path) => continue,
+                            Ok(text) => {
+                                to_do.push((path, text));
+                                continue;
+                            }
+                            Err(problem) => problem,
                         }
-                        Err(problem) => (format!("`{path}` can't be imported: {problem}"), None),
-                    },
+                    }
                     Err(problem) => problem,
                 };
                 let mut found = Diagnostic::error("bad-import", import.place, problem.0);
@@ -225,7 +237,14 @@ impl Plan {
             .map(|(id, ast)| (id.as_str(), &**ast))
     }
 
-    /// What is wrong with the text: syntax, imports.
+    /// What the project file above the plan says; `None` when there is none, or a plan was made
+    /// from sources at hand.
+    #[must_use]
+    pub fn project(&self) -> Option<&Project> {
+        self.project.as_ref()
+    }
+
+    /// What is wrong with the text: syntax, imports, the project file.
     #[must_use]
     pub fn problems(&self) -> &[Diagnostic] {
         &self.problems
@@ -246,18 +265,6 @@ impl Plan {
     }
 }
 
-/// Bytes as lower-case hex.
-#[must_use]
-pub fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
-}
-
 fn stdlib(path: &str) -> Option<&'static str> {
     STDLIB
         .iter()
@@ -270,7 +277,8 @@ pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(id, _)| *id)
 }
 
-fn read_source(path: &Path) -> Result<String, String> {
+/// The text of a file that a person wrote.
+pub(super) fn read_source(path: &Path) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(|e| io_words(&e))?;
     if facts.is_dir() {
         return Err("it is a directory, not a file".into());
@@ -303,6 +311,20 @@ fn read_source(path: &Path) -> Result<String, String> {
         .unwrap_or(text))
 }
 
+/// Reads the source `id` below `dir`, which is called `what`.
+pub(super) fn read_below(dir: &Path, id: &str, what: &str) -> Result<String, String> {
+    let file = dir.join(id);
+    if !file.exists()
+        && let Some(other) = in_other_case(dir, id)
+    {
+        return Err(format!(
+            "no such file; there is `{other}`, in other letters"
+        ));
+    }
+    jail(dir, &file, what)?;
+    read_source(&file)
+}
+
 /// A file whose name differs from `id` only in capital and small letters.
 fn in_other_case(root: &Path, id: &str) -> Option<String> {
     let mut found = Vec::new();
@@ -315,17 +337,14 @@ fn in_other_case(root: &Path, id: &str) -> Option<String> {
     Some(found.join("/"))
 }
 
-/// Symbolic links may not lead out of the plan's root either.
-fn jail(root: &Path, file: &Path) -> Result<(), String> {
+/// Symbolic links may not lead out of the root either.
+fn jail(root: &Path, file: &Path, what: &str) -> Result<(), String> {
     let real_root = root.canonicalize().map_err(|e| io_words(&e))?;
     let real = file.canonicalize().map_err(|e| io_words(&e))?;
     if real.starts_with(&real_root) {
         Ok(())
     } else {
-        Err(format!(
-            "it leads outside the plan's directory, to {}",
-            real.display()
-        ))
+        Err(format!("it leads outside {what}, to {}", real.display()))
     }
 }
 

@@ -37,6 +37,9 @@ pub struct Diagnostic {
     pub code: String,
     /// Where.
     pub place: Place,
+    /// The column behind what is meant, in characters from 1; 0 when it is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub end_column: u32,
     /// What is wrong.
     pub message: String,
     /// What to do.
@@ -55,6 +58,7 @@ impl Diagnostic {
             level: Level::Error,
             code: code.to_owned(),
             place,
+            end_column: 0,
             message: message.into(),
             hint: None,
             line: None,
@@ -80,9 +84,31 @@ impl Diagnostic {
     /// The same with the line it is about, taken from the whole source.
     #[must_use]
     pub fn in_source(mut self, source: &str) -> Self {
-        self.line = line_of(source, self.place.line);
+        self.find_line(source);
         self
     }
+
+    /// Takes the line it is about from the whole source, unless it has one.
+    pub fn find_line(&mut self, source: &str) {
+        if self.line.is_none() {
+            self.line = line_of(source, self.place.line);
+        }
+        if let (0, Some(line), Some(before)) = (
+            self.end_column,
+            &self.line,
+            self.place.column.checked_sub(1),
+        ) {
+            let before = usize::try_from(before).unwrap_or(usize::MAX);
+            let rest: String = line.chars().skip(before).collect();
+            let length = u32::try_from(word_length(&rest).max(1)).unwrap_or(u32::MAX);
+            self.end_column = self.place.column.saturating_add(length);
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Line `number` of `source`, counted from 1.
@@ -99,7 +125,11 @@ impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let message = visible(&self.message);
         write!(f, "{}[{}]: {message}", self.level.word(), self.code)?;
-        write!(f, "\n{}", excerpt(&self.place, self.line.as_deref()))?;
+        write!(
+            f,
+            "\n{}",
+            excerpt(&self.place, self.end_column, self.line.as_deref())
+        )?;
         if let Some(hint) = &self.hint {
             write!(f, "\n   = hint: {}", visible(hint))?;
         }
@@ -111,9 +141,10 @@ impl std::fmt::Display for Diagnostic {
 const SHOWN_MAX: usize = 160;
 const SHOWN_BEFORE: usize = 80;
 
-/// The place, and under it the source line with a caret under the word that is meant.
+/// The place, and under it the source line with carets up to `end`, the column behind what is
+/// meant; 0 for the word that stands there.
 #[must_use]
-pub fn excerpt(place: &Place, line: Option<&str>) -> String {
+pub fn excerpt(place: &Place, end: u32, line: Option<&str>) -> String {
     let mut text = format!("  --> {}", visible(&place.to_string()));
     let Some(line) = line.filter(|_| place.line > 0) else {
         return text;
@@ -126,7 +157,11 @@ pub fn excerpt(place: &Place, line: Option<&str>) -> String {
     if let Some(before) = column.checked_sub(1) {
         let head: String = line.chars().take(before).collect();
         let rest: String = line.chars().skip(before).collect();
-        let word: String = rest.chars().take(word_length(&rest).max(1)).collect();
+        let meant = match end.checked_sub(place.column) {
+            Some(length) if length > 0 => usize::try_from(length).unwrap_or(usize::MAX),
+            _ => word_length(&rest).max(1),
+        };
+        let word: String = rest.chars().take(meant).collect();
         let length = |text: &str| shown(text).chars().count();
         let (pad, carets) = (" ".repeat(length(&head)), "^".repeat(length(&word).max(1)));
         let _ = write!(text, "\n {gap} | {pad}{carets}");
@@ -197,13 +232,13 @@ mod tests {
     #[test]
     fn what_nobody_sees_is_written_out_and_long_lines_are_cut() {
         let line = format!("a\u{202e}b{}", "c".repeat(200));
-        let shown = excerpt(&Place::new("p", 1, 3), Some(&line));
+        let shown = excerpt(&Place::new("p", 1, 3), 0, Some(&line));
         let expected = format!(
             "  --> p:1:3\n   |\n 1 | a\\u{{202e}}b{}…\n   |          ^",
             "c".repeat(157)
         );
         assert!(shown.starts_with(&expected), "{shown}");
-        let end = excerpt(&Place::new("p", 1, 203), Some(&line));
+        let end = excerpt(&Place::new("p", 1, 203), 0, Some(&line));
         let expected = format!(
             "  --> p:1:203\n   |\n 1 | …{}\n   | {}^",
             "c".repeat(160),

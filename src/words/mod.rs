@@ -3,14 +3,17 @@
 pub mod call;
 pub mod clock;
 pub mod diagnostic;
+pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod header;
 pub mod hidden;
+pub mod library;
 pub mod mask;
 pub mod outcome;
 pub mod place;
 pub mod probe;
+pub mod project;
 pub mod report;
 pub mod step;
 pub mod suggest;

@@ -5,7 +5,9 @@
 mod commands;
 mod embedding;
 mod inputs;
+mod libraries;
 mod next_command;
 mod outcomes;
+mod project;
 mod scene;
 mod statuses;

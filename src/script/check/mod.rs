@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use rhai::{Position, Stmt};
 
-use crate::words::diagnostic::{Diagnostic, line_of};
+use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 
 use super::functions::{Function, When};
@@ -137,9 +137,8 @@ fn is_checked(source: &Source<'_>, plan: &Plan) -> bool {
 /// By file and place, the plan's own file first; each finding once.
 fn order(mut found: Vec<Diagnostic>, plan: &Plan) -> Vec<Diagnostic> {
     for problem in &mut found {
-        if problem.line.is_none() {
-            let source = plan.sources().get(&problem.place.file);
-            problem.line = source.and_then(|text| line_of(text, problem.place.line));
+        if let Some(source) = plan.sources().get(&problem.place.file) {
+            problem.find_line(source);
         }
     }
     let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code.clone());

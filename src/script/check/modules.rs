@@ -2,7 +2,7 @@
 
 use rhai::Stmt;
 
-use crate::script::modules::{ImportPath, resolve};
+use crate::script::modules::resolve;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 use crate::words::suggest::nearest;
@@ -66,7 +66,7 @@ fn imported(source: &Source<'_>, alias: &str, at_top: bool) -> Vec<Option<String
     let mut ids: Vec<Option<String>> = of_it
         .map(
             |import| match resolve(source.id, &import.path.map(str::to_owned)) {
-                Ok(ImportPath::File(id) | ImportPath::Embedded(id)) => Some(id),
+                Ok(path) => Some(path.id()),
                 Err(_) => None,
             },
         )

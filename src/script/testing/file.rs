@@ -207,7 +207,7 @@ impl TestFile {
                 Some(place) => {
                     let source = self.plan.sources().get(&place.file);
                     let line = source.and_then(|text| line_of(text, place.line));
-                    format!("{}\n{}", failed.message, excerpt(place, line.as_deref()))
+                    format!("{}\n{}", failed.message, excerpt(place, 0, line.as_deref()))
                 }
                 None => failed.message.clone(),
             },

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::script::engine::STACK_BYTES;
 use crate::script::plan::ReadError;
+use crate::script::project_file;
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::test_result::{Tally, TestResult};
 
@@ -91,10 +92,11 @@ fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
 pub fn root_of(file: &Path) -> PathBuf {
     let absolute = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let above = || absolute.ancestors().skip(1);
-    for mark in ["deployrun.toml", ".git"] {
-        if let Some(root) = above().find(|dir| dir.join(mark).exists()) {
-            return root.to_owned();
-        }
+    if let Some(root) = above().next().and_then(project_file::dir) {
+        return root;
+    }
+    if let Some(root) = above().find(|dir| dir.join(".git").exists()) {
+        return root.to_owned();
     }
     match std::env::current_dir() {
         Ok(here) if absolute.starts_with(&here) => here,
