@@ -11,3 +11,4 @@ mod outcomes;
 mod project;
 mod scene;
 mod statuses;
+mod testing;

@@ -43,13 +43,14 @@ pub struct Acting {
 }
 
 impl Acting {
-    /// A run that has not begun.
+    /// The run `name`, which has not begun, or is taken up.
     ///
     /// # Errors
     /// When the system has no descriptors left.
     pub fn new(
         stage: &Stage,
         surroundings: &Arc<Surroundings>,
+        name: String,
         core: Core,
         recorded: Recorded,
     ) -> std::io::Result<Self> {
@@ -61,7 +62,7 @@ impl Acting {
             stage.clock.clone(),
             stage.faults.clone(),
             stop.clone(),
-            surroundings.plan.root().to_owned(),
+            (name, surroundings.plan.root().to_owned()),
         ));
         driver.approve(stage.approvals());
         let shared = Arc::new(Shared::new(

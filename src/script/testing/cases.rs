@@ -7,9 +7,10 @@ use rhai::{Dynamic, EvalAltResult};
 use crate::script::closure::Closure;
 use crate::script::error::{script_end, tell};
 use crate::supervisor::core::{Core, Input, ScriptEnd};
-use crate::supervisor::pretended::{Deeds, Fault, FaultAt, Misfortune};
+use crate::supervisor::pretended::{Deeds, Fault, FaultAt, Misfortune, gate_events};
 use crate::supervisor::recorded::Recorded;
 use crate::target::pretended::{Difference, Memory};
+use crate::words::clock::{Clock as _, Now};
 use crate::words::event::{Event, RunEnd};
 use crate::words::outcome::RunOutcome;
 
@@ -137,20 +138,26 @@ pub fn play(
         }
     }
     let system = |error: std::io::Error| format!("the case can't be played: {error}");
-    let mut acting =
-        Acting::new(stage, &surroundings, stage.core(), Recorded::default()).map_err(system)?;
+    let name = stage.next_run();
+    let core = stage.core();
+    let mut acting = Acting::new(
+        stage,
+        &surroundings,
+        name.clone(),
+        core,
+        Recorded::default(),
+    )
+    .map_err(system)?;
     acting.driver.begin(Vec::new());
     let mut result = closure.call(&acting.engine(), None);
     let mut events: Vec<Event> = Vec::new();
     while acting.driver.is_dead() && stage.world.not_given().is_none() {
         let known = acting.driver.events();
-        let begun = PretendedCore::of(stage, &known);
-        let former = acting.driver.former();
+        let core = taken_up(stage, &known);
         acting.driver.disconnect();
         let recorded = Recorded::from_events(known.iter().map(|(event, _)| event));
         events.extend(known.into_iter().map(|(event, _)| event));
-        acting = Acting::new(stage, &surroundings, begun.0, recorded).map_err(system)?;
-        acting.driver.take_former(former);
+        acting = Acting::new(stage, &surroundings, name.clone(), core, recorded).map_err(system)?;
         let by = somebody();
         acting.driver.begin(vec![Input::BackOutAsked { by }]);
         result = closure.call(&acting.engine(), None);
@@ -183,17 +190,12 @@ pub fn play(
 }
 
 /// The core of a run that another process began, for a helper: its gate is open.
-struct PretendedCore(Core);
-
-impl PretendedCore {
-    fn of(stage: &Stage, known: &[(Event, crate::words::clock::Now)]) -> Self {
-        use crate::words::clock::Clock as _;
-        let gate = crate::supervisor::pretended::gate_events();
-        let now = stage.clock.now();
-        let events = gate.iter().map(|event| (event, now));
-        let known = known.iter().map(|(event, at)| (event, *at));
-        Self(Core::restore(stage.settings(), events.chain(known)))
-    }
+fn taken_up(stage: &Stage, known: &[(Event, Now)]) -> Core {
+    let gate = gate_events();
+    let now = stage.clock.now();
+    let events = gate.iter().map(|event| (event, now));
+    let known = known.iter().map(|(event, at)| (event, *at));
+    Core::restore(stage.settings(), events.chain(known))
 }
 
 fn finish(acting: &Acting, result: Result<Dynamic, Box<EvalAltResult>>) -> Option<RunEnd> {

@@ -25,11 +25,9 @@ impl Coverage {
         #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
         engine.register_debugger(
             |_, debugger| debugger,
-            move |_, _, node, source, pos| {
-                if let (ASTNode::Stmt(statement), Some(source), Some(line)) =
-                    (node, source, pos.line())
-                    && counts(statement)
-                {
+            move |_, _, _, source, pos| {
+                // A statement that is an expression is told as that.
+                if let (Some(source), Some(line)) = (source, pos.line()) {
                     let line = u32::try_from(line).unwrap_or(0);
                     let mut hits = coverage.hits.lock().unwrap_or_else(PoisonError::into_inner);
                     *hits.entry((format!("{base}{source}"), line)).or_default() += 1;

@@ -128,7 +128,8 @@ impl TestFile {
             stage: Some(stage.clone()),
         });
         stage.set(&surroundings);
-        let own = Acting::new(stage, &surroundings, stage.core(), Recorded::default());
+        let (name, core) = (stage.next_run(), stage.core());
+        let own = Acting::new(stage, &surroundings, name, core, Recorded::default());
         let own = match own {
             Ok(own) => Arc::new(own),
             Err(error) => {
@@ -171,10 +172,24 @@ impl TestFile {
             }
         } else if let Some(failed) = stage.failed() {
             failed
+        } else if own.driver.is_dead() {
+            Failed {
+                message: "deployrun was killed, and the test with it".into(),
+                place: stage.place(),
+                hint: Some(
+                    "kill_at_step is for run_plan, which takes the run up; for a helper there is \
+                     assert_backed_out_at_every_step"
+                        .into(),
+                ),
+                ..Failed::default()
+            }
         } else if let Some(stop) = own.driver.stopping().filter(|_| told.is_some()) {
             Failed {
                 message: format!("the run stopped: {}: {}", stop.cause.words(), stop.reason),
-                place: told.as_ref().and_then(|told| told.place.clone()),
+                place: told
+                    .as_ref()
+                    .and_then(|told| told.place.clone())
+                    .or_else(|| stage.place()),
                 ..Failed::default()
             }
         } else if let Some(told) = &told {

@@ -8,16 +8,19 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use rhai::{Dynamic, Engine};
 
+use crate::script::api;
+use crate::script::check;
 use crate::script::closure::Closure;
 use crate::script::engine::{self, Surroundings};
 use crate::script::error::one_line;
-use crate::script::plan::{Plan, ReadError};
+use crate::script::plan::Plan;
 use crate::supervisor::core::{ArmedStatus, Core, ScriptEnd, Settings};
 use crate::supervisor::fiber::Fiber;
 use crate::supervisor::pretended::{Deeds, Faults, PretendedDriver};
 use crate::target::pretended::World;
 use crate::target::probe::Cancel;
 use crate::words::clock::{Clock as _, ManualClock, Now};
+use crate::words::diagnostic::Level;
 use crate::words::event::Event;
 use crate::words::place::Place;
 
@@ -44,8 +47,8 @@ pub struct Failed {
     pub hint: Option<String>,
 }
 
-/// Plans that tests run, read once.
-pub type Plans = Arc<Mutex<HashMap<PathBuf, Arc<Plan>>>>;
+/// Plans that tests run, read and checked once, or what is wrong with them.
+pub type Plans = Arc<Mutex<HashMap<PathBuf, Result<Arc<Plan>, String>>>>;
 
 /// What one test is played on.
 pub struct Stage {
@@ -72,6 +75,8 @@ pub struct Stage {
     /// Closures that compute answers and are running.
     answering: AtomicU32,
     asserts: AtomicU32,
+    /// Runs so far, those of cases too.
+    numbers: AtomicU32,
     cases: AtomicU32,
     approvals: Mutex<Vec<String>>,
 }
@@ -111,6 +116,7 @@ impl Stage {
             answers: Mutex::default(),
             answering: AtomicU32::new(0),
             asserts: AtomicU32::new(0),
+            numbers: AtomicU32::new(0),
             cases: AtomicU32::new(0),
             approvals: Mutex::default(),
         }
@@ -172,6 +178,11 @@ impl Stage {
     #[must_use]
     pub fn core(&self) -> Core {
         PretendedDriver::core_behind_the_gate(self.settings(), self.clock.now())
+    }
+
+    /// The name of the next run.
+    pub(super) fn next_run(&self) -> String {
+        format!("run {}", self.numbers.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// All that was done and undone in this test.
@@ -304,16 +315,25 @@ impl Stage {
     /// The plan at a path, which counts from the test's own directory.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn plan(&self, path: &str) -> Result<Arc<Plan>, ReadError> {
+    /// When it cannot be read, or has errors, in words.
+    pub fn plan(&self, path: &str) -> Result<Arc<Plan>, String> {
         let beside = Path::new(&self.file).parent().unwrap_or(Path::new(""));
         let path = self.root.join(beside).join(path);
         if let Some(plan) = lock(&self.plans).get(&path) {
-            return Ok(plan.clone());
+            return plan.clone();
         }
-        let plan = Arc::new(Plan::read(&path)?);
+        let plan = read_plan(&path);
         lock(&self.plans).insert(path, plan.clone());
-        Ok(plan)
+        plan
+    }
+}
+
+fn read_plan(path: &Path) -> Result<Arc<Plan>, String> {
+    let plan = Plan::read(path).map_err(|error| error.to_string())?;
+    let found = check::check(&plan, &api::functions());
+    match found.iter().find(|found| found.level == Level::Error) {
+        Some(error) => Err(format!("the plan has errors: {error}")),
+        None => Ok(Arc::new(plan)),
     }
 }
 

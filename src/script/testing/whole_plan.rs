@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rhai::{Dynamic, Scope};
 
 use crate::script::api;
-use crate::script::check;
 use crate::script::engine::Surroundings;
 use crate::script::error::script_end;
 use crate::script::plan::Plan;
@@ -13,7 +12,6 @@ use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, ScriptEnd, Settings};
 use crate::supervisor::recorded::Recorded;
 use crate::words::call::Failure;
-use crate::words::diagnostic::Level;
 use crate::words::event::{Actor, Event, RunEnd};
 
 use super::acting::Acting;
@@ -43,15 +41,11 @@ pub struct Ran {
 /// # Errors
 /// When it cannot be run at all.
 pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failure> {
-    let plan = stage.plan(path).map_err(|error| Failure {
+    let plan = stage.plan(path).map_err(|problem| Failure {
         hint: Some("the path counts from the test's own directory".into()),
-        ..Failure::new(error.to_string())
+        ..Failure::new(problem)
     })?;
     let functions = Arc::new(api::functions());
-    let errors = check::check(&plan, &functions);
-    if let Some(error) = errors.iter().find(|d| d.level == Level::Error) {
-        return Err(Failure::new(format!("the plan has errors: {error}")));
-    }
     if let Some(coverage) = &stage.coverage {
         coverage.know(&plan, &super::base_of(plan.root()));
     }
@@ -70,8 +64,15 @@ pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failur
         lock_wait_ms: 0,
     };
     let core = Core::new(settings.clone());
-    let mut acting = Acting::new(stage, &surroundings, core, Recorded::default())
-        .map_err(|error| Failure::new(format!("the plan can't be run: {error}")))?;
+    let name = stage.next_run();
+    let mut acting = Acting::new(
+        stage,
+        &surroundings,
+        name.clone(),
+        core,
+        Recorded::default(),
+    )
+    .map_err(|error| Failure::new(format!("the plan can't be run: {error}")))?;
     stage.add_run(acting.driver.clone());
     acting.driver.begin(Vec::new());
     let mut events = Vec::new();
@@ -84,12 +85,10 @@ pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failur
             known.iter().map(|(event, at)| (event, *at)),
         );
         let recorded = Recorded::from_events(known.iter().map(|(event, _)| event));
-        let former = acting.driver.former();
         acting.driver.disconnect();
         events.extend(known.into_iter().map(|(event, _)| event));
-        acting = Acting::new(stage, &surroundings, core, recorded)
+        acting = Acting::new(stage, &surroundings, name.clone(), core, recorded)
             .map_err(|error| Failure::new(format!("the plan can't be taken up: {error}")))?;
-        acting.driver.take_former(former);
         stage.add_run(acting.driver.clone());
         let first = if how.resume {
             Vec::new()

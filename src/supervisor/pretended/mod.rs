@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender as Replies;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::target::pretended::{Entry, NotGiven, World};
+use crate::target::pretended::{NotGiven, World};
 use crate::words::call::{Call, CallId};
 use crate::words::clock::{Clock as _, ManualClock, Now};
 use crate::words::event::{Actor, Event, RunEnd, Verdict};
@@ -80,8 +80,6 @@ struct State {
     next_timed: u64,
     /// Tries of which no end has come.
     in_flight: HashSet<Try>,
-    /// What was at the path of a file before it was put.
-    former: HashMap<CallId, (PathBuf, Option<Entry>)>,
     events: Vec<(Event, Now)>,
     idle: u32,
     finished: bool,
@@ -101,10 +99,13 @@ pub struct PretendedDriver {
     /// The controller was killed: it does nothing any more.
     dead: AtomicBool,
     root: PathBuf,
+    /// Which run it is; whoever takes a run up has the same.
+    name: String,
 }
 
 impl PretendedDriver {
-    /// A driver of a run that has not begun. `stop` ends its script.
+    /// A driver of a run that has not begun: which one, and where its commands run. `stop` ends its
+    /// script.
     #[must_use]
     pub fn new(
         core: Core,
@@ -112,7 +113,7 @@ impl PretendedDriver {
         clock: ManualClock,
         faults: Arc<Mutex<Faults>>,
         stop: Arc<AtomicBool>,
-        root: PathBuf,
+        (name, root): (String, PathBuf),
     ) -> Self {
         Self {
             state: Mutex::new(State {
@@ -124,7 +125,6 @@ impl PretendedDriver {
                 timed: BTreeMap::new(),
                 next_timed: 0,
                 in_flight: HashSet::new(),
-                former: HashMap::new(),
                 events: Vec::new(),
                 idle: 0,
                 finished: false,
@@ -138,6 +138,7 @@ impl PretendedDriver {
             stop,
             dead: AtomicBool::new(false),
             root,
+            name,
         }
     }
 
@@ -181,17 +182,6 @@ impl PretendedDriver {
     #[must_use]
     pub fn events(&self) -> Vec<(Event, Now)> {
         self.state().events.clone()
-    }
-
-    /// What was there before files were put, for a driver that takes the run up.
-    #[must_use]
-    pub fn former(&self) -> HashMap<CallId, (PathBuf, Option<Entry>)> {
-        self.state().former.clone()
-    }
-
-    /// Takes over what another driver knew of files.
-    pub fn take_former(&self, former: HashMap<CallId, (PathBuf, Option<Entry>)>) {
-        self.state().former = former;
     }
 
     /// Where the run stands.

@@ -125,12 +125,13 @@ impl PretendedDriver {
     /// Keeps what is at the path of a file that is about to be put; the first try counts.
     fn keep_former(&self, id: &CallId, step: &Step) {
         if let Deed::PutFile(file) = &step.deed {
-            let path = Path::new(&file.path);
-            let entry = self.world.entry(path);
-            let mut state = self.state();
-            let kept = state.former.entry(id.clone());
-            kept.or_insert_with(|| (path.to_owned(), entry));
+            self.world.keep(&self.kept(id), Path::new(&file.path));
         }
+    }
+
+    /// Under which name the former file of a call is kept.
+    fn kept(&self, id: &CallId) -> String {
+        format!("{} {id}", self.name)
     }
 
     fn call_of(&self, key: &Try, step: &Step, command: Command) -> CommandCall {
@@ -218,16 +219,8 @@ impl PretendedDriver {
                 }
             }
             Undo::Restore => {
-                let former = self.state().former.get(&key.id).cloned();
                 let mut end = blank_end();
-                match former {
-                    Some((path, entry)) => {
-                        self.world.restore(&path, entry);
-                        let text = format!("{} is as it was\n", path.display());
-                        printed(&mut end, &text, "");
-                    }
-                    None => printed(&mut end, "it was not touched\n", ""),
-                }
+                printed(&mut end, &self.world.put_back(&self.kept(&key.id)), "");
                 end
             }
             Undo::Nothing => blank_end(),

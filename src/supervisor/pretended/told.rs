@@ -56,6 +56,8 @@ pub struct Deeds {
     pub steps: Vec<Done>,
     /// The back-outs, likewise.
     pub back_outs: Vec<Undone>,
+    /// What was read, such as `probe(["nginx","-v"])`.
+    pub reads: Vec<String>,
     /// All calls, one line for each.
     pub calls: Vec<String>,
 }
@@ -147,6 +149,9 @@ impl Deeds {
             Event::Called {
                 id, call, answer, ..
             } => {
+                if let (Call::Read { .. }, Some(text)) = (call, call_text(call)) {
+                    self.reads.push(text);
+                }
                 if let Some(text) = call_text(call) {
                     let end = match answer {
                         crate::words::call::Answer::Throw(failure) => {

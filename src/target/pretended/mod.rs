@@ -69,6 +69,8 @@ struct Facts {
     before: Option<Scene>,
     /// A run is over: the next one has a begin of its own.
     over: bool,
+    /// What was at paths before steps changed them.
+    kept: BTreeMap<String, Vec<(PathBuf, Option<Entry>)>>,
 }
 
 /// Something was asked for that nobody has said anything of.
@@ -152,6 +154,7 @@ impl World {
                 },
                 before: None,
                 over: false,
+                kept: BTreeMap::new(),
             }),
             not_given: Mutex::default(),
             stops: Mutex::default(),
@@ -351,29 +354,53 @@ impl World {
         })
     }
 
+    /// Keeps what is at a path, a directory with all that is in it, under a name; what was kept under
+    /// it first counts.
+    pub fn keep(&self, name: &str, path: &Path) {
+        let mut facts = self.facts();
+        if facts.kept.contains_key(name) {
+            return;
+        }
+        let below = facts.scene.files.below(path);
+        let entries = below.into_iter().rev().map(|path| {
+            let entry = facts.scene.files.entry(&path);
+            (path, entry)
+        });
+        let entries = entries.collect();
+        facts.kept.insert(name.to_owned(), entries);
+    }
+
+    /// Puts back what was kept under a name; says what came of it.
+    #[must_use]
+    pub fn put_back(&self, name: &str) -> String {
+        let mut facts = self.facts();
+        let Some(entries) = facts.kept.get(name).cloned() else {
+            return "it was not touched\n".into();
+        };
+        let Some((path, _)) = entries.first().cloned() else {
+            return "it was not touched\n".into();
+        };
+        for path in facts.scene.files.below(&path) {
+            facts.scene.files.set(&path, None);
+        }
+        for (path, entry) in entries {
+            facts.scene.files.set(&path, entry);
+        }
+        format!("{} is as it was\n", path.display())
+    }
+
     /// The entry at a path, not followed.
     #[must_use]
     pub fn entry(&self, path: &Path) -> Option<Entry> {
         self.look(|scene| scene.files.entry(path))
     }
 
-    /// Puts back what was at a path.
-    pub fn restore(&self, path: &Path, former: Option<Entry>) {
-        let _ = self.change(|scene| {
-            scene.files.set(path, former);
-            Ok(())
-        });
-    }
-
-    fn absent(&self, what: &str, name: &str, names: Vec<String>) -> NotGiven {
+    fn absent(what: &str, name: &str, names: &[String], hint: String) -> NotGiven {
         let near = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
         NotGiven {
-            message: format!("nobody has said what {what} is"),
-            hint: match &near {
-                Some(near) => format!("`{near}` was given"),
-                None => "say it before it is asked for".into(),
-            },
-            near: Vec::new(),
+            message: format!("nobody has said {what}"),
+            hint,
+            near: near.into_iter().collect(),
         }
     }
 }
@@ -451,13 +478,11 @@ impl Host for World {
         };
         let Some(given) = given else {
             let facts = self.facts();
-            let names = facts.http.iter().map(|(url, _)| url.clone()).collect();
+            let names: Vec<String> = facts.http.iter().map(|(url, _)| url.clone()).collect();
             drop(facts);
-            let mut problem = self.absent(&format!("the answer to GET {url}"), url, names);
-            if !problem.hint.contains("was given") {
-                problem.hint = format!("write given_http(\"{url}\", #{{ status: 200 }})");
-            }
-            self.refuse(problem);
+            let hint = format!("write given_http(\"{url}\", #{{ status: 200 }})");
+            let what = format!("what GET {url} answers");
+            self.refuse(Self::absent(&what, url, &names, hint));
             return Err(format!("GET {url}: nobody has said what it answers"));
         };
         let answer = given(url).map_err(|problem| format!("GET {url}: {problem}"))?;
@@ -490,14 +515,13 @@ impl Host for World {
             }),
             Some(None) => Err(not_installed()),
             None => {
-                let names = self.facts().installed.keys().cloned().collect();
-                let what = format!("installed of {name}");
-                let mut problem = self.absent(&what, name, names);
-                problem.hint = format!(
+                let names: Vec<String> = self.facts().installed.keys().cloned().collect();
+                let hint = format!(
                     "write given_installed(\"{name}\", \"1.2.3\"), or given_installed(\"{name}\", ()) \
                      when it is not there"
                 );
-                self.refuse(problem);
+                let what = format!("whether {name} is installed");
+                self.refuse(Self::absent(&what, name, &names, hint));
                 Err(not_installed())
             }
         }
@@ -507,10 +531,10 @@ impl Host for World {
         if let Some(value) = self.facts().secrets.get(name) {
             return Some(Ok(value.clone()));
         }
-        let names = self.facts().secrets.keys().cloned().collect();
-        let mut problem = self.absent(&format!("the secret `{name}`"), name, names);
-        problem.hint = format!("write given_secret(\"{name}\", \"…\")");
-        self.refuse(problem);
+        let names: Vec<String> = self.facts().secrets.keys().cloned().collect();
+        let hint = format!("write given_secret(\"{name}\", \"…\")");
+        let what = format!("what the secret `{name}` is");
+        self.refuse(Self::absent(&what, name, &names, hint));
         Some(Err("nobody has said what it is".into()))
     }
 }

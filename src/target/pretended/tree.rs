@@ -373,9 +373,9 @@ impl Tree {
             };
             let is_directory = was.kind == Kind::Directory && is.kind == Kind::Directory;
             if was.kind != is.kind {
-                let (was, is) = match (described(&was), described(&is)) {
-                    (a, b) if a == b => (content(&was), content(&is)),
-                    other => other,
+                let (was, is) = match (&was.kind, &is.kind) {
+                    (Kind::File(_), Kind::File(_)) => (content(&was), content(&is)),
+                    _ => (described(&was), described(&is)),
                 };
                 differ("", was, is);
             }

@@ -46,6 +46,20 @@ pub(super) fn functions() -> Vec<Function> {
             assert_steps,
         ),
         simple(
+            "steps",
+            &[],
+            &[],
+            "Returns the steps that were started so far, as texts.",
+            steps,
+        ),
+        simple(
+            "reads",
+            &[],
+            &[],
+            "Returns what was read so far, as texts such as `probe([\"nginx\",\"-v\"])`.",
+            reads,
+        ),
+        simple(
             "assert_backed_out",
             const {
                 &[param(
@@ -185,6 +199,16 @@ fn assert_steps(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
         None => Ok(Dynamic::UNIT),
         Some(lines) => Err(fail(args, stage, "other steps were started".into(), lines)),
     }
+}
+
+fn steps(_: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    let texts = stage.deeds().steps.into_iter().map(|done| done.text.into());
+    Ok(texts.collect::<rhai::Array>().into())
+}
+
+fn reads(_: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    let texts = stage.deeds().reads.into_iter().map(Dynamic::from);
+    Ok(texts.collect::<rhai::Array>().into())
 }
 
 /// What can be said of a step.
