@@ -25,6 +25,8 @@
 pub mod cli;
 pub mod journal;
 pub mod libraries;
+#[cfg(test)]
+mod readings;
 pub mod report;
 mod runner;
 pub mod script;

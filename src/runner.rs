@@ -31,6 +31,7 @@ use crate::target::{environment, facts, files, step_supervisor};
 use crate::words::clock::{Clock, Now, SystemClock};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
+use crate::words::levels::{Change, Levels};
 use crate::words::outcome::RunOutcome;
 
 /// Runs the part of deployrun that the program's arguments name, and returns the status to exit
@@ -146,9 +147,11 @@ pub struct Runner {
     functions: Vec<Function>,
     signals: bool,
     random: Option<u32>,
+    trace_parent: Option<String>,
     prepared: bool,
     standby: Standby,
     known: Vec<Stamped>,
+    levels: Vec<Change>,
 }
 
 /// A report that tells nothing.
@@ -174,9 +177,11 @@ impl Runner {
             functions: api::functions(),
             signals: false,
             random: None,
+            trace_parent: None,
             prepared: false,
             standby: Standby::default(),
             known: Vec::new(),
+            levels: Vec::new(),
         }
     }
 
@@ -222,6 +227,14 @@ impl Runner {
         self
     }
 
+    /// The span that the run's trace continues, as a `traceparent` of W3C Trace Context. It is kept
+    /// with the run, and is the same when the run is taken up.
+    #[must_use]
+    pub fn trace_parent(mut self, trace_parent: Option<String>) -> Self {
+        self.trace_parent = trace_parent;
+        self
+    }
+
     /// The random part of the next run's id; for tests.
     #[must_use]
     pub fn random(mut self, random: u32) -> Self {
@@ -259,10 +272,19 @@ impl Runner {
         self
     }
 
-    /// What the static check finds in a plan.
+    /// What the static check finds in a plan, with the levels that its project file sets.
     #[must_use]
     pub fn check(&self, plan: &Plan) -> Vec<Diagnostic> {
-        check::check(plan, &self.functions)
+        let of_project = plan.project().map_or(&[][..], |project| &project.check);
+        let levels = Levels::new(of_project.iter().chain(&self.levels));
+        levels.apply(check::check(plan, &self.functions))
+    }
+
+    /// Sets levels of findings over those of the project file; a later one wins.
+    #[must_use]
+    pub fn levels(mut self, levels: Vec<Change>) -> Self {
+        self.levels = levels;
+        self
     }
 
     /// The events of the run that is taken up, as far as they were read already.
@@ -317,6 +339,7 @@ impl Runner {
             args: given(&this.args),
             boot_id: holder.boot_id.clone(),
             clock_injected: !this.clock.is_real(),
+            trace_parent: this.trace_parent.clone(),
         };
         let wall_ms = this.clock.now().wall_ms;
         let id = RunId::new(wall_ms, this.random.unwrap_or_else(random));
@@ -597,6 +620,17 @@ fn begun_in(events: &[Stamped]) -> HashMap<Try, String> {
         );
     }
     begun
+}
+
+/// The sources in what was frozen with a run, by name, the plan itself first.
+pub(crate) fn sources_of(run: &str, frozen: Value) -> Result<Vec<(String, String)>, Error> {
+    let Frozen { main, sources, .. } =
+        serde_json::from_value(frozen).map_err(|e| Error::Unreadable {
+            run: run.to_owned(),
+            problem: format!("what was frozen with it: {e}"),
+        })?;
+    let (first, rest): (Vec<_>, Vec<_>) = sources.into_iter().partition(|(name, _)| *name == main);
+    Ok(first.into_iter().chain(rest).collect())
 }
 
 /// What the entries of a run hold.

@@ -24,6 +24,8 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("duct", "target"),
     ("clap", "cli"),
     ("ureq", "target"),
+    ("toml", "words"),
+    ("prost", "report"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

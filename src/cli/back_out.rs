@@ -6,7 +6,7 @@ use crate::report::out;
 use crate::words::event::Stamped;
 
 use super::context::{Context, Format};
-use super::refuse::{refuse, say};
+use super::refuse::say;
 use super::{history, prompt, run};
 
 /// Takes up a run where it was left, and backs it out.
@@ -22,11 +22,11 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let (id, events) = match history::find(context, &args.run) {
         Ok(found) => found,
-        Err(error) => return refuse(context, &error),
+        Err(error) => return run::finish(context, Err(error)),
     };
     // A question about a run that cannot be backed out would be a waste of an answer.
     if let Some(owned) = OwnerLock::current(&context.state, &id) {
-        return refuse(context, &OwnerError::Owned(owned).into());
+        return run::finish(context, Err(OwnerError::Owned(owned).into()));
     }
     let has_ended = crate::runner::ended(&events).is_some();
     if !args.yes
@@ -40,7 +40,7 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
 
 /// Asks; without a terminal nobody could answer, and it says so.
 fn confirm(context: &Context, id: &str, events: &[Stamped]) -> Result<(), u8> {
-    if context.format != Format::Human || !prompt::is_possible() {
+    if context.format == Format::Json || !context.can_ask() {
         let text = format!(
             "run {id} was not backed out: there is no terminal to ask at; \
              say --yes to back out without being asked"

@@ -1,50 +1,106 @@
 //! `deployrun check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::report::{diagnostics, out};
-use crate::words::diagnostic::Level;
+use crate::report::{diagnostics, github, out, sarif};
+use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::json_text;
 use crate::words::hidden::visible;
-use crate::{Plan, Runner};
+use crate::Runner;
 
 use super::context::{Context, Format};
-use super::refuse::refuse;
+use super::levels::Levels;
+use super::plans::{self, Names};
 
-/// Looks at a plan without running it: names, arguments, literals, back-outs, the checklist.
+/// Looks at plans without running them: names, arguments, literals, back-outs, the checklist.
+///
+/// Exits with 1 when there are errors, and with 0 when there are warnings alone.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The plan
-    plan: PathBuf,
+    /// Plans, and directories with plans beneath them
+    #[arg(required = true, value_name = "PLAN")]
+    plans: Vec<PathBuf>,
+    #[command(flatten)]
+    levels: Levels,
 }
 
+const EXAMPLES: &str = "Examples:
+  deployrun check plan.rhai
+  deployrun check --deny warnings deploy/
+  deployrun check --format sarif deploy/ > check.sarif
+  deployrun check --format github deploy/
+  deployrun explain no-timeout";
+
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
-    let plan = match Plan::read(&args.plan) {
-        Ok(plan) => plan,
-        Err(error) => return refuse(context, &error.into()),
+    let (plans, mut found) = plans::at(&args.plans);
+    for path in &plans {
+        let plan = match plans::read(path) {
+            Ok(plan) => plan,
+            Err(error) => {
+                found.push(plans::unreadable(path, error.problem));
+                continue;
+            }
+        };
+        let runner = Runner::new(&context.state).levels(args.levels.0.clone());
+        let mut of_plan = runner.check(&plan);
+        Names::of(path, &plan).tell(&mut of_plan);
+        // Of a module of several plans, each finding is told once.
+        of_plan.retain(|one| !found.contains(one));
+        found.extend(of_plan);
+    }
+    let count = match plans.as_slice() {
+        [plan] => counted(&found, &visible(&plan.display().to_string())),
+        plans => counted(&found, &format!("{} plans", plans.len())),
     };
-    let found = Runner::new(&context.state).check(&plan);
-    let has_errors = found.iter().any(|d| d.level == Level::Error);
+    tell(context, &found, &count);
+    u8::from(found.iter().any(|problem| problem.level == Level::Error))
+}
+
+fn counted(found: &[Diagnostic], name: &str) -> String {
+    let count = diagnostics::count(found);
+    if found.is_empty() {
+        format!("{name}: {count}")
+    } else {
+        format!("{count} in {name}")
+    }
+}
+
+fn tell(context: &Context, found: &[Diagnostic], count: &str) {
+    let told = |one: &&Diagnostic| context.verbosity >= 0 || one.level == Level::Error;
     match context.format {
         Format::Json => {
             let texts: Vec<String> = found.iter().map(json_text).collect();
             out::lines(texts.iter().map(String::as_str));
         }
+        Format::Sarif => {
+            let document = sarif::document(found, &here());
+            out::line(&format!("{document:#}"));
+        }
+        Format::Github => {
+            let workspace = std::env::var_os("GITHUB_WORKSPACE").map(PathBuf::from);
+            let base = here();
+            for problem in found.iter().filter(told) {
+                out::line(&github::annotation(problem, &base, workspace.as_deref()));
+            }
+            out::line(count);
+        }
         _ => {
-            for problem in &found {
-                let is_shown = context.verbosity >= 0 || problem.level == Level::Error;
-                if is_shown {
-                    out::line(&format!("{}\n", diagnostics::show(problem, context.style)));
-                }
+            let told: Vec<&Diagnostic> = found.iter().filter(told).collect();
+            for problem in &told {
+                out::line(&format!("{}\n", diagnostics::show(problem, context.style)));
             }
-            let count = diagnostics::count(&found);
-            let name = visible(&args.plan.display().to_string());
-            if found.is_empty() {
-                out::line(&format!("{name}: {count}"));
-            } else {
-                out::line(&format!("{count} in {name}"));
+            if context.verbosity >= 0
+                && let Some(more) = diagnostics::more(found, context.style)
+            {
+                out::line(&more);
             }
+            out::line(count);
         }
     }
-    u8::from(has_errors)
+}
+
+/// Where this process works; relative paths count from there.
+fn here() -> PathBuf {
+    std::env::current_dir().unwrap_or_else(|_| Path::new("/").to_owned())
 }

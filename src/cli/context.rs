@@ -16,15 +16,9 @@ pub(super) struct Global {
     /// The directory that holds the journal [default: $XDG_STATE_HOME/deployrun]
     #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_STATE")]
     state: Option<PathBuf>,
-    /// What to print; not every command has every form
-    #[arg(
-        long,
-        value_enum,
-        global = true,
-        env = "DEPLOYRUN_FORMAT",
-        default_value = "human"
-    )]
-    format: Format,
+    /// What to print; not every command has every form [default: human]
+    #[arg(long, value_enum, global = true, env = "DEPLOYRUN_FORMAT")]
+    format: Option<Format>,
     /// When to use colours
     #[arg(
         long,
@@ -94,6 +88,8 @@ pub(super) struct Context {
     /// How this program is called in commands to type, so that they find the same journal.
     pub(super) program: String,
     pub(super) format: Format,
+    /// Was the form said, or is it the usual one?
+    pub(super) format_given: bool,
     pub(super) style: Style,
     pub(super) verbosity: i8,
     pub(super) clock: Arc<dyn Clock>,
@@ -114,7 +110,7 @@ impl Global {
             Color::Never => false,
             Color::Auto => {
                 let off = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-                !off && std::io::stdout().is_terminal()
+                !off && people_have_a_terminal(self.format)
             }
         };
         let state = self.state.unwrap_or_else(default_state);
@@ -124,7 +120,8 @@ impl Global {
         Ok(Context {
             program: program(&state),
             state,
-            format: self.format,
+            format: self.format.unwrap_or(Format::Human),
+            format_given: self.format.is_some(),
             style: Style { color },
             verbosity,
             clock: clock()?,
@@ -133,7 +130,20 @@ impl Global {
     }
 }
 
+/// Is what people are told shown on a terminal? Beside a document it goes to standard error.
+fn people_have_a_terminal(format: Option<Format>) -> bool {
+    match format {
+        Some(Format::Junit) => std::io::stderr().is_terminal(),
+        _ => std::io::stdout().is_terminal(),
+    }
+}
+
 impl Context {
+    /// Can a person be asked? Only where they see the question and can answer it.
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && people_have_a_terminal(Some(self.format))
+    }
+
     /// For whom the lines of a run are.
     pub(super) fn look(&self, tails: bool) -> Look {
         Look {

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::journal::{OwnerLock, Reader};
-use crate::runner::events_of;
+use crate::runner::{events_of, sources_of};
 use crate::words::event::Stamped;
 
 use super::context::Context;
@@ -13,6 +13,12 @@ pub(super) fn find(context: &Context, run: &str) -> Result<(String, Vec<Stamped>
     let run = reader.find(run)?;
     let events = events_of(&run, &reader.read(&run)?)?;
     Ok((run, events))
+}
+
+/// The sources of a run's plan by name, as they were frozen with it; the plan itself comes first.
+pub(super) fn sources(context: &Context, run: &str) -> Result<Vec<(String, String)>, Error> {
+    let frozen = Reader::open(&context.state)?.frozen(run)?;
+    sources_of(run, frozen)
 }
 
 /// The process that has a run, in words, if one does.

@@ -4,9 +4,14 @@ mod approve;
 mod back_out;
 mod check;
 mod context;
+mod document;
+mod explain;
 mod history;
+mod levels;
 mod libraries;
+mod log;
 mod logs;
+mod plans;
 mod prompt;
 mod refuse;
 mod resume;
@@ -48,6 +53,7 @@ const EXIT_STATUSES: &str = "Exit status:
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
     Runs(runs::Args),
@@ -63,14 +69,15 @@ impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Human, Json, Junit};
+        use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
-            Self::Run(_) => ("run", &[Human, Json]),
-            Self::Check(_) => ("check", &[Human, Json]),
-            Self::Resume(_) => ("resume", &[Human, Json]),
-            Self::BackOut(_) => ("back-out", &[Human, Json]),
+            Self::Run(_) => ("run", &[Human, Json, Junit]),
+            Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
+            Self::Explain(_) => ("explain", &[Human, Json]),
+            Self::Resume(_) => ("resume", &[Human, Json, Junit]),
+            Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
             Self::Runs(_) => ("runs", &[Human, Json]),
-            Self::Show(_) => ("show", &[Human, Json]),
+            Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
@@ -92,12 +99,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    trace();
     let context = cli.global.context().and_then(|context| {
         cli.command.has_format(context.format)?;
-        Ok(context)
+        Ok((context, log::start()?))
     });
-    let context = match context {
+    let (context, _log) = match context {
         Ok(context) => context,
         Err(problem) => {
             crate::report::out::error_line(&format!("error: {problem}"));
@@ -107,6 +113,7 @@ pub fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),
@@ -118,20 +125,6 @@ pub fn main() -> ExitCode {
         Command::Lib(args) => libraries::run(&context, &args),
     };
     ExitCode::from(status)
-}
-
-/// Diagnostics for developers, on standard error: `DEPLOYRUN_LOG=debug`, or a filter of
-/// `tracing_subscriber`.
-fn trace() {
-    let Ok(filter) = std::env::var("DEPLOYRUN_LOG") else {
-        return;
-    };
-    let filter = tracing_subscriber::EnvFilter::new(filter);
-    // Fails only when a subscriber is set already; that one will do.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .try_init();
 }
 
 /// `deployrun plan.rhai` means `deployrun run plan.rhai`: the first word that is no option, when it

@@ -1,7 +1,6 @@
 //! Questions to a person at the terminal.
 
 use std::collections::VecDeque;
-use std::io::IsTerminal as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +17,6 @@ use crate::words::event::{Event, Stamped};
 
 use super::approve;
 use super::context::Context;
-
-/// Can a person be asked? Only where they see the question and can answer it.
-pub(super) fn is_possible() -> bool {
-    std::io::stdin().is_terminal() && std::io::stdout().is_terminal()
-}
 
 /// Asks, and waits for the answer; anything but yes is no.
 pub(super) fn confirm(question: &str) -> bool {

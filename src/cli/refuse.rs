@@ -22,6 +22,11 @@ pub(super) fn refuse(context: &Context, error: &Error) -> u8 {
             for problem in found {
                 out::error_line(&format!("{}\n", diagnostics::show(problem, context.style)));
             }
+            if context.verbosity >= 0
+                && let Some(more) = diagnostics::more(found, context.style)
+            {
+                out::error_line(&more);
+            }
             let count = diagnostics::count(found);
             say(
                 context,

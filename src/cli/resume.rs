@@ -1,7 +1,6 @@
 //! `deployrun resume`.
 
 use super::context::Context;
-use super::refuse::refuse;
 use super::{history, run};
 
 /// Takes up a run where it was left.
@@ -23,7 +22,7 @@ pub(super) struct Args {
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let (id, events) = match history::find(context, &args.run) {
         Ok(found) => found,
-        Err(error) => return refuse(context, &error),
+        Err(error) => return run::finish(context, Err(error)),
     };
     let runner = run::runner(context, events)
         .override_window(args.override_window.clone())

@@ -6,12 +6,16 @@ use serde_json::{Map, Value};
 
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
+use crate::report::junit::{self, JunitReport};
+use crate::report::trace::{Settings, TraceReport};
+use crate::report::{Beside, out};
 use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
-use super::prompt::{self, Approver};
+use super::plans::Names;
+use super::prompt::Approver;
 use super::refuse::refuse;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
@@ -60,7 +64,7 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
     let runner = runner(context, Vec::new()).prepare();
     let plan = match Plan::read(&args.plan) {
         Ok(plan) => plan,
-        Err(error) => return refuse(context, &error.into()),
+        Err(error) => return finish(context, Err(error.into())),
     };
     let mut map: Map<String, Value> = args
         .set
@@ -72,19 +76,33 @@ pub(super) fn run(context: &Context, args: Args) -> u8 {
         .args(map)
         .override_window(args.override_window)
         .lock_wait(args.lock_wait.unwrap_or_default());
-    finish(context, runner.run(plan))
+    let names = Names::of(&args.plan, &plan);
+    let result = runner.run(plan).map_err(|mut error| {
+        if let Error::Check(found) = &mut error {
+            names.tell(found);
+        }
+        error
+    });
+    finish(context, result)
 }
 
 /// A runner as all commands want it; `before` is what was told of the run so far.
 pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     let report: Box<dyn Report> = match context.format {
         Format::Json => Box::new(JsonReport::new()),
+        Format::Junit => {
+            out::keep_for_document();
+            let document = JunitReport::new(&context.program, &before);
+            Box::new(Beside::new(human(context, before.clone()), document))
+        }
         _ => Box::new(human(context, before.clone())),
     };
+    let (report, trace_parent) = traced(context, report, &before);
     let runner = Runner::new(&context.state)
         .clock(context.clock.clone())
         .report(report)
         .known(before)
+        .trace_parent(trace_parent)
         .handle_signals();
     match context.random {
         Some(random) => runner.random(random),
@@ -92,9 +110,32 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
     }
 }
 
+/// A report with the run's trace beside it, if one is wanted; and the span that it continues.
+fn traced(
+    context: &Context,
+    report: Box<dyn Report>,
+    before: &[Stamped],
+) -> (Box<dyn Report>, Option<String>) {
+    let quiet = context.verbosity < 0;
+    match Settings::from_env() {
+        Ok(None) => (report, None),
+        Ok(Some(settings)) => {
+            let trace_parent = settings.trace_parent().map(str::to_owned);
+            let trace = TraceReport::new(settings, before, quiet);
+            (Box::new(Beside::new(report, trace)), trace_parent)
+        }
+        Err(problem) => {
+            if !quiet {
+                out::error_line(&format!("warning: there is no trace: {problem}"));
+            }
+            (report, None)
+        }
+    }
+}
+
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
-    if prompt::is_possible() {
+    if context.can_ask() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));
     }
@@ -106,6 +147,15 @@ fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
 pub(super) fn finish(context: &Context, result: Result<Summary, Error>) -> u8 {
     match result {
         Ok(summary) => summary.exit_status(),
-        Err(error) => refuse(context, &error),
+        Err(error) => {
+            if context.format == Format::Junit {
+                let found = match &error {
+                    Error::Check(found) => &found[..],
+                    _ => &[],
+                };
+                out::document(&junit::refused(&error.to_string(), found));
+            }
+            refuse(context, &error)
+        }
     }
 }

@@ -9,7 +9,7 @@ use super::line::Tone;
 #[must_use]
 pub fn show(found: &Diagnostic, style: Style) -> String {
     let text = found.to_string();
-    let tone = match found.level {
+    let mut tone = match found.level {
         Level::Error => Tone::Bad,
         Level::Warning => Tone::Warn,
     };
@@ -22,6 +22,10 @@ pub fn show(found: &Diagnostic, style: Style) -> String {
             Some((level, message)) if n == 0 => {
                 let message = style.paint(Tone::Heading, message);
                 format!("{}: {message}", style.paint(tone, level))
+            }
+            Some(("note", message)) => {
+                tone = Tone::Heading;
+                format!("{}: {message}", style.paint(Tone::Heading, "note"))
             }
             _ if is_caret(line) => style.paint(tone, line),
             _ => line.to_owned(),
@@ -37,6 +41,20 @@ fn is_caret(line: &str) -> bool {
         let rest = rest.trim();
         !rest.is_empty() && rest.bytes().all(|b| b == b'^')
     })
+}
+
+/// Where more is said about these findings; `None` when there are none.
+#[must_use]
+pub fn more(found: &[Diagnostic], style: Style) -> Option<String> {
+    let mut codes: Vec<&str> = found.iter().map(|problem| problem.code.name()).collect();
+    codes.sort_unstable();
+    codes.dedup();
+    let text = match codes.as_slice() {
+        [] => return None,
+        [code] => format!("For more about it: deployrun explain {code}"),
+        [code, ..] => format!("For more about a finding: deployrun explain CODE, such as {code}"),
+    };
+    Some(style.paint(Tone::Dim, &text))
 }
 
 /// `2 errors, 1 warning`; `no findings`.
@@ -64,12 +82,13 @@ pub fn count(found: &[Diagnostic]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::words::code::Code;
     use crate::words::place::Place;
 
     #[test]
     fn findings_are_counted_by_level() {
-        let error = Diagnostic::error("a", Place::default(), "x");
-        let warning = Diagnostic::warning("b", Place::default(), "y");
+        let error = Diagnostic::new(Code::Syntax, Place::default(), "x");
+        let warning = Diagnostic::new(Code::NoTimeout, Place::default(), "y");
         assert_eq!(count(&[]), "no findings");
         assert_eq!(count(std::slice::from_ref(&warning)), "1 warning");
         assert_eq!(
@@ -80,9 +99,13 @@ mod tests {
 
     #[test]
     fn colours_change_no_letter() {
-        let found = Diagnostic::error("unknown-function", Place::new("p.rhai", 1, 1), "no: such")
-            .with_hint("run")
-            .in_source("rnu(1);");
+        let mut found = Diagnostic::new(
+            Code::UnknownFunction,
+            Place::new("p.rhai", 1, 1),
+            "no: such",
+        )
+        .with_hint("run");
+        found.find_lines(|_| Some("rnu(1);"));
         assert_eq!(show(&found, Style { color: false }), found.to_string());
         let painted = show(&found, Style { color: true });
         let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();

@@ -29,7 +29,11 @@ pub use activity::Activity;
 pub use phrases::{coarse, quoted, show_instant, whole_commands};
 pub use zone::Zone;
 
-use phrases::{plan_name, positive, show_ms, thrown, took};
+pub(super) use phrases::{plan_name, show_ms, took};
+pub(super) use recap::again;
+pub(super) use steps::process_words;
+
+use phrases::{positive, thrown};
 
 /// For whom the lines are.
 #[derive(Clone, Debug)]

@@ -4,15 +4,25 @@
 //! and the output of steps, which lies in their directories. [`lines`] decides what is said;
 //! everything else here only brings it out.
 
+mod beside;
 pub mod diagnostics;
+pub mod explain;
+pub mod github;
+pub mod html;
 pub mod human;
 pub mod json;
+pub mod junit;
 pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
 pub mod tests;
+pub mod sarif;
+pub mod story;
 mod thread;
+pub mod trace;
+
+pub use beside::Beside;
 
 use line::Tone;
 

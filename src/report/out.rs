@@ -1,11 +1,32 @@
 //! The one place that writes to standard output and standard error. A closed pipe or terminal is
 //! no reason to stop anything.
 
-use std::io::Write as _;
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+/// Is standard output kept for a document? Then people are told everything on standard error.
+static KEPT: AtomicBool = AtomicBool::new(false);
 /// Does a question stand at the end of standard output, without a newline?
 static ASKING: AtomicBool = AtomicBool::new(false);
+
+/// From here on lines and questions go to standard error, and only documents to standard output.
+pub fn keep_for_document() {
+    KEPT.store(true, Ordering::Relaxed);
+}
+
+/// Where people are told.
+fn people() -> Box<dyn Write> {
+    if KEPT.load(Ordering::Relaxed) {
+        Box::new(std::io::stderr().lock())
+    } else {
+        Box::new(std::io::stdout().lock())
+    }
+}
+
+/// A document, on standard output.
+pub fn document(text: &str) {
+    let _ = bytes(text.as_bytes());
+}
 
 /// A line on standard output.
 pub fn line(text: &str) {
@@ -22,7 +43,7 @@ pub fn lines<'t>(texts: impl IntoIterator<Item = &'t str>) {
     if all.is_empty() {
         return;
     }
-    let mut out = std::io::stdout().lock();
+    let mut out = people();
     if ASKING.swap(false, Ordering::Relaxed) {
         let _ = out.write_all(b"\n");
     }
@@ -42,7 +63,7 @@ pub fn bytes(bytes: &[u8]) -> std::io::Result<()> {
 
 /// A question on standard output; the answer is typed behind it.
 pub fn ask(question: &str) {
-    let mut out = std::io::stdout().lock();
+    let mut out = people();
     if ASKING.swap(true, Ordering::Relaxed) {
         let _ = out.write_all(b"\n");
     }

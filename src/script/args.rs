@@ -249,6 +249,12 @@ impl<'c> Args<'c> {
         self.closure.as_ref()
     }
 
+    /// Was it given as an array?
+    #[must_use]
+    pub fn is_array(&self, name: &str) -> bool {
+        self.value(name).is_some_and(Dynamic::is_array)
+    }
+
     /// Was it given as `()`?
     #[must_use]
     pub fn is_unit(&self, name: &str) -> bool {

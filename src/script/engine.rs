@@ -12,6 +12,7 @@ use rhai::{
 };
 
 use crate::supervisor::fiber::Fiber;
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 
@@ -166,18 +167,22 @@ pub fn parse(id: &str, text: &str) -> Parsed {
             ParseErrorType::VariableUndefined(name) => {
                 found.push({
                     let text = format!("`{name}` is not defined");
-                    Diagnostic::error("undefined-variable", place, text)
+                    Diagnostic::new(Code::UndefinedVariable, place, text)
                 });
                 scope.push_constant(name.clone(), ());
             }
             ParseErrorType::ModuleUndefined(name) => {
                 let text = format!("nothing is imported as `{name}`");
-                found.push(Diagnostic::error("unknown-module", place, text));
+                let length = u32::try_from(name.chars().count()).unwrap_or(u32::MAX);
+                found.push(Diagnostic {
+                    end_column: place.column.saturating_add(length),
+                    ..Diagnostic::new(Code::UnknownModule, place, text)
+                });
                 engine.register_static_module(name.as_str(), Module::new().into());
             }
             other => {
                 let problem = syntax_error(other, place, text);
-                let closed = problem.code == "closed";
+                let closed = problem.code == Code::Closed;
                 found.push(problem);
                 if !closed || lenient {
                     break None;
@@ -196,14 +201,13 @@ pub fn parse(id: &str, text: &str) -> Parsed {
         let number = |n: usize| u32::try_from(n).unwrap_or(0);
         let place = Place::new(id, number(line), number(column));
         let text = "this comment never ends: all that follows is part of it";
-        let problem = Diagnostic::error("open-comment", place, text);
+        let problem = Diagnostic::new(Code::OpenComment, place, text);
         found.push(problem.with_hint("write */ where it ends; comments nest"));
     }
     suggest_variables(&mut found, ast.as_ref());
-    let found = found
-        .into_iter()
-        .map(|problem| problem.in_source(text))
-        .collect();
+    for problem in &mut found {
+        problem.find_lines(|_| Some(text));
+    }
     Parsed { ast, found }
 }
 
@@ -231,7 +235,7 @@ fn suggest_variables(found: &mut [Diagnostic], ast: Option<&AST>) {
     }
     for problem in found
         .iter_mut()
-        .filter(|problem| problem.code == "undefined-variable")
+        .filter(|problem| problem.code == Code::UndefinedVariable)
     {
         let Some(name) = problem.message.split('`').nth(1) else {
             continue;

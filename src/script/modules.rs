@@ -8,6 +8,7 @@ use rhai::{
     AST, ASTNode, Engine, EvalAltResult, Module, ModuleResolver, Position, Scope, Shared, Stmt,
 };
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::library;
 use crate::words::place::Place;
@@ -198,6 +199,7 @@ pub fn cycles(main: &str, asts: &BTreeMap<String, Arc<AST>>) -> Vec<Diagnostic> 
     let mut search = CycleSearch {
         asts,
         path: Vec::new(),
+        ways: Vec::new(),
         done: Vec::new(),
         found: Vec::new(),
     };
@@ -208,6 +210,8 @@ pub fn cycles(main: &str, asts: &BTreeMap<String, Arc<AST>>) -> Vec<Diagnostic> 
 struct CycleSearch<'a> {
     asts: &'a BTreeMap<String, Arc<AST>>,
     path: Vec<String>,
+    /// The imports that lead from each source of the path to the next.
+    ways: Vec<Place>,
     done: Vec<String>,
     found: Vec<Diagnostic>,
 }
@@ -225,10 +229,16 @@ impl CycleSearch<'_> {
                 let mut names = self.path.get(at..).unwrap_or_default().to_vec();
                 names.push(next);
                 let text = format!("import cycle: {}", names.join(" -> "));
-                self.found
-                    .push(Diagnostic::error("import-cycle", import.place, text));
+                let mut found = Diagnostic::new(Code::ImportCycle, import.place, text)
+                    .with_hint("put what they share into a module that imports none of them");
+                for way in self.ways.get(at..).unwrap_or_default() {
+                    found = found.with_note("it began here", way.clone());
+                }
+                self.found.push(found);
             } else if !self.done.contains(&next) {
+                self.ways.push(import.place);
                 self.visit(&next);
+                self.ways.pop();
             }
         }
         self.path.pop();

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rhai::AST;
 use sha2::{Digest, Sha256};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::digest::hex;
 use crate::words::place::Place;
@@ -23,7 +24,10 @@ use super::source_text;
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Modules that are part of deployrun, by path.
-const STDLIB: &[(&str, &str)] = &[("std/http", include_str!("../../stdlib/http.rhai"))];
+const STDLIB: &[(&str, &str)] = &[
+    ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/http", include_str!("../../stdlib/http.rhai")),
+];
 
 /// A plan and the modules it imports, read once.
 #[derive(Clone, Debug)]
@@ -104,8 +108,7 @@ impl Plan {
         let mut plan = Self::empty(main.to_owned(), root.to_owned());
         let Some(text) = sources.get(main).cloned() else {
             let place = Place::new(main, 0, 0);
-            let problem =
-                Diagnostic::error("missing-source", place, "the plan's source is missing");
+            let problem = Diagnostic::new(Code::Unreadable, place, "the plan's source is missing");
             plan.problems.push(problem);
             return plan;
         };
@@ -173,7 +176,7 @@ impl Plan {
                     }
                     Err(problem) => problem,
                 };
-                let mut found = Diagnostic::error("bad-import", import.place, problem.0);
+                let mut found = Diagnostic::new(Code::BadImport, import.place, problem.0);
                 found.hint = problem.1;
                 self.problems.push(found);
             }
@@ -188,11 +191,7 @@ impl Plan {
             .extend(modules::cycles(&self.main, &self.asts));
         let sources = &self.sources;
         for problem in &mut self.problems {
-            if problem.line.is_none() {
-                let source = sources.get(&problem.place.file).map(String::as_str);
-                problem.line =
-                    source.and_then(|s| crate::words::diagnostic::line_of(s, problem.place.line));
-            }
+            problem.find_lines(|file| sources.get(file).map(String::as_str));
         }
     }
 
@@ -221,6 +220,12 @@ impl Plan {
     #[must_use]
     pub fn sources(&self) -> &BTreeMap<String, String> {
         &self.sources
+    }
+
+    /// Where the source `id` lies, relative to the root; `None` for a module of deployrun.
+    #[must_use]
+    pub fn file_of(&self, id: &str) -> Option<String> {
+        (!id.starts_with("std/")).then(|| id.to_owned())
     }
 
     /// Every source that could be parsed.

@@ -6,8 +6,9 @@
 //! the plan's owner's.
 
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 use crate::words::project::{self, Project};
@@ -30,7 +31,7 @@ pub(super) fn read(root: &Path) -> Result<Option<Project>, Vec<Diagnostic>> {
         Err(problem) => {
             let text = format!("{} can't be read: {problem}", project::FILE);
             let place = Place::new(file, 0, 0);
-            Err(vec![Diagnostic::error("bad-project", place, text)])
+            Err(vec![Diagnostic::new(Code::BadProject, place, text)])
         }
     }
 }
@@ -44,6 +45,10 @@ pub(crate) fn dir(root: &Path) -> Option<PathBuf> {
 
 /// The file, and what it is called seen from `root`.
 fn find(root: &Path) -> Option<(PathBuf, String)> {
+    // What stands before `..` is not above it.
+    let has_dots = root.components().any(|part| part == Component::ParentDir);
+    let resolved = has_dots.then(|| root.canonicalize().ok()).flatten();
+    let root = resolved.as_deref().unwrap_or(root);
     for (up, dir) in root.ancestors().enumerate() {
         let mode = dir.metadata().map_or(0, |facts| facts.permissions().mode());
         if up > 0 && mode & SHARED != 0 {
@@ -75,6 +80,10 @@ mod tests {
         assert_eq!(name(), None);
         fs::write(dir.path().join(project::FILE), "").unwrap();
         assert_eq!(name().as_deref(), Some("../../../deployrun.toml"));
+        fs::create_dir_all(deep.join("lib")).unwrap();
+        fs::write(deep.join("lib/deployrun.toml"), "").unwrap();
+        let found = find(&deep.join("lib/..")).map(|(_, name)| name);
+        assert_eq!(found.as_deref(), Some("../../../deployrun.toml"));
         fs::create_dir(dir.path().join("repo/.git")).unwrap();
         assert_eq!(name(), None, "a repository is one project");
         fs::write(dir.path().join("repo/deployrun.toml"), "").unwrap();

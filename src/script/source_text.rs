@@ -1,6 +1,7 @@
 //! What may not stand in a source at all: characters that a reviewer does not see, and more lines or
 //! columns than the language counts.
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::hidden::hidden;
 use crate::words::place::Place;
@@ -22,7 +23,7 @@ pub fn too_long(id: &str, text: &str) -> Option<Diagnostic> {
             let text = format!("this line has more than {COUNTED_MAX} characters");
             let hint = "break it; keep long data in a file, and read it with read_file(path)";
             // The line itself is not shown: it is too long for that.
-            let found = Diagnostic::error("too-long", place, text).with_hint(hint);
+            let found = Diagnostic::new(Code::TooLong, place, text).with_hint(hint);
             return Some(Diagnostic {
                 line: Some("…".into()),
                 ..found
@@ -32,7 +33,7 @@ pub fn too_long(id: &str, text: &str) -> Option<Diagnostic> {
     if count > COUNTED_MAX {
         let text = format!("the source has {count} lines; at most {COUNTED_MAX} can be counted");
         let hint = "split it into modules; keep data in files, and read them with read_file(path)";
-        return Some(Diagnostic::error("too-long", Place::new(id, 0, 0), text).with_hint(hint));
+        return Some(Diagnostic::new(Code::TooLong, Place::new(id, 0, 0), text).with_hint(hint));
     }
     None
 }
@@ -57,7 +58,7 @@ pub fn hidden_characters(id: &str, text: &str) -> Vec<Diagnostic> {
                     escape(c)
                 ),
             };
-            found.push(Diagnostic::error("hidden-character", place, message).with_hint(hint));
+            found.push(Diagnostic::new(Code::HiddenCharacter, place, message).with_hint(hint));
             if found.len() >= TOLD_MAX {
                 return found;
             }

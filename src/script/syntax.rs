@@ -3,6 +3,7 @@
 
 use rhai::ParseErrorType;
 
+use crate::words::code::Code;
 use crate::words::diagnostic::{Diagnostic, line_of};
 use crate::words::place::Place;
 
@@ -144,10 +145,10 @@ pub fn syntax_error(error: &ParseErrorType, place: Place, source: &str) -> Diagn
     for (closed, hint) in DISABLED {
         if text.contains(&format!("'{closed}'")) || word == *closed {
             let text = format!("`{closed}` is not there in plans");
-            return Diagnostic::error("closed", place, text).with_hint(*hint);
+            return Diagnostic::new(Code::Closed, place, text).with_hint(*hint);
         }
     }
-    let found = Diagnostic::error("syntax", place, text.clone());
+    let found = Diagnostic::new(Code::Syntax, place, text.clone());
     if ["<<<<<<<", "=======", ">>>>>>>"]
         .iter()
         .any(|mark| line.starts_with(mark))

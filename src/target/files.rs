@@ -1,7 +1,7 @@
-//! Putting a file in place, and putting the former one back.
+//! Putting a file in place.
 //!
-//! Both run as a process of their own (`deployrun __put-file`, `__restore-file`) under a step
-//! supervisor like any command: what they do can be ended, and found again.
+//! What changes files runs as a process of its own (`deployrun __put-file`, `__change-file`,
+//! `__restore-file`) under a step supervisor like any command: it can be ended, and found again.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Write};
@@ -14,8 +14,10 @@ use sha2::{Digest, Sha256};
 use crate::words::call::PutFile;
 
 use super::attributes;
+use super::changes::{self, ChangeTask, RestoreTask};
 use super::facts::io_words;
-use super::former::{is_kept, keep, restore};
+use super::former::{Dir, Extent, beside, forget, keep};
+use super::owners::ids;
 
 /// SHA-256 of a file, in hex.
 pub fn sha256(path: &Path) -> Result<String, String> {
@@ -39,7 +41,7 @@ pub fn sha256_of(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes.iter().fold(String::new(), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
@@ -100,20 +102,20 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
             && owner.is_none_or(|(uid, gid)| f.uid() == uid && f.gid() == gid)
             && sha256(path).is_ok_and(|digest| digest == file.sha256)
     });
-    // A try before this one may have kept the former file: that one counts.
-    if !is_kept(dir) {
-        keep(path, facts.as_ref(), dir).map_err(|e| wrong("can't keep the former", &e))?;
-    }
+    keep(path, dir, Extent::WHOLE)?;
     if same {
         return Ok(false);
     }
     let listed = (plain.is_some() && file.mode.is_none()).then_some(path);
     let beside = temporary(path, dir);
-    let done = forget(&beside)
+    let done = forget(path, dir)
         .map_err(|e| wrong("can't put in place", &e))
         .and_then(|()| write_beside(file, &beside, mode, owner, listed))
         .and_then(|()| fs::rename(&beside, path).map_err(|e| wrong("can't put in place", &e)))
-        .and_then(|()| sync_dir(parent).map_err(|e| wrong("can't put in place", &e)));
+        .and_then(|()| {
+            let parent = Dir::open(parent).and_then(|parent| parent.sync());
+            parent.map_err(|e| wrong("can't put in place", &e))
+        });
     if done.is_err() {
         let _ = fs::remove_file(&beside);
     }
@@ -173,7 +175,7 @@ fn write_beside(
     out.sync_all().map_err(|e| wrong(&e))
 }
 
-pub(super) fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
+fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
     match fs::symlink_metadata(path) {
         Ok(facts) => Ok(Some(facts)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -181,70 +183,18 @@ pub(super) fn look(path: &Path) -> io::Result<Option<fs::Metadata>> {
     }
 }
 
-pub(super) fn sync_dir(dir: &Path) -> io::Result<()> {
-    File::open(dir)?.sync_all()
-}
-
-/// Where a file is written before it takes its place. The name follows from the directory of the
-/// step's first try, so that whoever comes after one that was killed can remove it.
-pub(super) fn temporary(path: &Path, dir: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let digest = sha256_of(dir.as_os_str().as_encoded_bytes());
-    let mark = digest.get(..16).unwrap_or_default();
-    path.with_file_name(format!(".{name}.deployrun-{mark}"))
-}
-
-/// Removes a file that may not be there. Whether it is there is looked at first: where nothing can
-/// be removed, a read-only file system or a path that cannot be, this fails for what is not there too.
-pub(super) fn forget(path: &Path) -> io::Result<()> {
-    match look(path) {
-        Ok(Some(_)) => fs::remove_file(path),
-        Ok(None) | Err(_) => Ok(()),
-    }
-}
-
-/// User and group ids of `user` or `user:group`, by name or number.
-fn ids(owner: &str) -> Result<(u32, u32), String> {
-    let (user, group) = match owner.split_once(':') {
-        Some((user, group)) => (user, Some(group)),
-        None => (owner, None),
-    };
-    let passwd = fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let entry = passwd
-        .lines()
-        .map(|l| l.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.first() == Some(&user) || fields.get(2) == Some(&user));
-    let number = |fields: &[&str], at: usize| fields.get(at).and_then(|n| n.parse().ok());
-    let uid = match &entry {
-        Some(fields) => number(fields, 2),
-        None => user.parse().ok(),
-    };
-    let uid = uid.ok_or_else(|| format!("there is no user `{user}`"))?;
-    let gid = match group {
-        None => entry
-            .as_ref()
-            .and_then(|fields| number(fields, 3))
-            .unwrap_or(uid),
-        Some(group) => {
-            let groups = fs::read_to_string("/etc/group").unwrap_or_default();
-            let found = groups
-                .lines()
-                .map(|l| l.split(':').collect::<Vec<_>>())
-                .find(|fields| fields.first() == Some(&group) || fields.get(2) == Some(&group));
-            found
-                .and_then(|fields| number(&fields, 2))
-                .or_else(|| group.parse().ok())
-                .ok_or_else(|| format!("there is no group `{group}`"))?
-        }
-    };
-    Ok((uid, gid))
+/// Where a file is written before it takes its place.
+fn temporary(path: &Path, dir: &Path) -> PathBuf {
+    path.with_file_name(beside(path.file_name().unwrap_or_default(), dir))
 }
 
 /// This program, as a step calls it.
 pub const THIS_PROGRAM: &str = "/proc/self/exe";
 /// The argument that makes this program put a file in place.
 pub const PUT: &str = "__put-file";
-/// The argument that makes this program put a former file back.
+/// The argument that makes this program change something else at a path.
+pub const CHANGE: &str = "__change-file";
+/// The argument that makes this program put back what was there before.
 pub const RESTORE: &str = "__restore-file";
 
 /// What [`PUT`] reads on its standard input.
@@ -256,16 +206,7 @@ pub struct PutTask {
     pub keep: PathBuf,
 }
 
-/// What [`RESTORE`] reads on its standard input.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct RestoreTask {
-    /// The file that was put.
-    pub path: PathBuf,
-    /// The directories of the step's tries, oldest first.
-    pub dirs: Vec<PathBuf>,
-}
-
-/// Puts a file in place or back, if `name` says so, and returns the status to exit with.
+/// Changes what is at a path, or puts back what was there, if `name` says so, and returns the status to exit with.
 #[must_use]
 pub fn dispatch(name: &str) -> Option<i32> {
     let result = match name {
@@ -273,7 +214,11 @@ pub fn dispatch(name: &str) -> Option<i32> {
             let changed = put(&task.file, &task.keep)?;
             Ok(if changed { "changed\n" } else { "unchanged\n" }.to_owned())
         }),
-        RESTORE => read_task().and_then(|task: RestoreTask| restore(&task.path, &task.dirs)),
+        CHANGE => read_task().and_then(|task: ChangeTask| {
+            let changed = changes::change(&task.change, &task.keep)?;
+            Ok(if changed { "changed\n" } else { "unchanged\n" }.to_owned())
+        }),
+        RESTORE => read_task().and_then(|task: RestoreTask| changes::put_back(&task)),
         _ => return None,
     };
     // The step supervisor reads both; when it is gone there is nobody to tell.
@@ -295,6 +240,7 @@ fn read_task<T: serde::de::DeserializeOwned>() -> Result<T, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::former::restore;
     use super::*;
 
     type Seen = (String, u32, i64, i64, attributes::Attributes);
@@ -314,7 +260,7 @@ mod tests {
         };
         let attributes = match facts.is_symlink() {
             true => attributes::Attributes::new(),
-            false => attributes::of(&File::open(path).expect("open")).expect("attributes"),
+            false => attributes::at(path).expect("attributes"),
         };
         Some((content, facts.mode() & 0o7777, time.0, time.1, attributes))
     }
@@ -348,7 +294,7 @@ mod tests {
             ("attribute", |path| {
                 fs::write(path, "former\n").expect("written");
                 let note = [("user.note".to_owned(), b"kept".to_vec())].into();
-                attributes::set(&File::open(path).expect("open"), &note).expect("set");
+                attributes::set_at(path, &note).expect("set");
             }),
             ("before 1970", |path| {
                 fs::write(path, "former\n").expect("written");
@@ -432,11 +378,12 @@ mod tests {
         assert_eq!(put(&file(&path, "same\n", None), &keep), Ok(false));
         restore(&path, std::slice::from_ref(&keep)).expect("nothing to do");
         assert_eq!(inode(&path), before);
-        // Its time alone is enough to make it another one.
+        // Its time alone is set, in the file that is there.
+        let was = seen(&path);
         let open = File::options().append(true).open(&path).expect("open");
         open.set_modified(std::time::UNIX_EPOCH).expect("set");
         restore(&path, &[keep]).expect("put back");
-        assert_ne!(inode(&path), before);
+        assert_eq!((seen(&path), inode(&path)), (was, before));
     }
 
     #[test]
@@ -446,15 +393,19 @@ mod tests {
         fs::create_dir(&keep).expect("a directory");
         fs::write(&path, "former\n").expect("written");
         put(&file(&path, "new\n", None), &keep).expect("put");
-        // What is there now can be replaced by no file.
-        fs::remove_file(&path).expect("removed");
-        fs::create_dir(&path).expect("made");
-        let error = restore(&path, &[keep]).expect_err("a directory is in the way");
+        fs::write(keep.join("former"), "damaged\n").expect("written");
+        let error = restore(&path, std::slice::from_ref(&keep)).expect_err("damaged");
         assert!(error.contains("app.conf can't be put back"), "{error}");
         let entries = fs::read_dir(dir.path()).expect("a directory");
         let mut names: Vec<_> = entries.map(|e| e.expect("an entry").file_name()).collect();
         names.sort();
         assert_eq!(names, ["app.conf", "keep"]);
+        // A directory that is in the way is none.
+        fs::write(keep.join("former"), "former\n").expect("written");
+        fs::remove_file(&path).expect("removed");
+        fs::create_dir(&path).expect("made");
+        restore(&path, &[keep]).expect("put back");
+        assert_eq!(seen(&path).map(|s| s.0), Some("former\n".into()));
     }
 
     #[test]
@@ -478,8 +429,7 @@ mod tests {
             list.extend(id.to_le_bytes());
         }
         let wanted = [("system.posix_acl_access".to_owned(), list)].into();
-        let open = File::open(&path).expect("open");
-        attributes::set(&open, &wanted).expect("this file system has access lists");
+        attributes::set_at(&path, &wanted).expect("this file system has access lists");
         let was = seen(&path);
         put(&file(&path, "new\n", None), &keep).expect("put");
         let now = seen(&path).expect("there");

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::words::probe::{ProbeEnd, ProbeSpec};
 
 use super::installed::{Found, HowToAsk, InstalledError, Run};
+use super::likeness::{self, Wanted};
 use super::probe::Cancel;
 use super::{facts, files, http, installed, probe};
 
@@ -27,6 +30,28 @@ pub trait Host: Send + Sync {
     /// Is anything there under this path, not followed?
     fn exists(&self, path: &Path) -> bool {
         path.symlink_metadata().is_ok()
+    }
+
+    /// What is at a path, as `file_info` tells it.
+    ///
+    /// # Errors
+    /// When it cannot be looked at, in words.
+    fn file_info(
+        &self,
+        path: &Path,
+        wanted: &Wanted,
+        text: bool,
+        digest: bool,
+    ) -> Result<Value, String> {
+        likeness::info(path, wanted, text, digest)
+    }
+
+    /// What is in a directory, as `list_files` tells it.
+    ///
+    /// # Errors
+    /// When it cannot be listed, in words.
+    fn list_files(&self, path: &Path) -> Result<Value, String> {
+        likeness::list(path)
     }
 
     /// SHA-256 of a file, in hex.

@@ -1,4 +1,4 @@
-//! GET requests that plans make.
+//! HTTP: GET requests that plans make, and what reports send.
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
+use ureq::tls::{PemItem, RootCerts, TlsConfig};
 
 /// Bytes of a body that are read.
 const BODY_MAX: u64 = 1 << 20;
@@ -83,6 +84,81 @@ pub fn get(request: &Request) -> Result<Answer, String> {
         headers,
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
     })
+}
+
+/// Something that is sent. It may hold what is needed to be let in, and has no `Debug`.
+pub struct Post<'p> {
+    /// `http://…` or `https://…`.
+    pub url: &'p str,
+    /// Headers to send.
+    pub headers: &'p BTreeMap<String, String>,
+    /// What the body is.
+    pub content_type: &'p str,
+    /// The body.
+    pub body: &'p [u8],
+    /// The time for all of it.
+    pub timeout: Duration,
+    /// Whom to trust, in PEM, instead of the usual authorities.
+    pub certificates: Option<&'p [u8]>,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// The status code.
+    pub status: u16,
+    /// The body, up to 1 MiB.
+    pub body: Vec<u8>,
+    /// Seconds after which it may be tried again, if the server says so.
+    pub retry_after: Option<u64>,
+}
+
+/// Sends something. Fails when there is no answer: no connection, no name, no time. Redirects are
+/// answers; the error does not name the URL.
+pub fn post(post: &Post<'_>) -> Result<Posted, String> {
+    let mut config = AGENT
+        .post(post.url)
+        .config()
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .timeout_global(Some(post.timeout));
+    if let Some(pem) = post.certificates {
+        config = config.tls_config(trusting(pem)?);
+    }
+    let mut builder = config.build().header("Content-Type", post.content_type);
+    for (name, value) in post.headers {
+        builder = builder.header(name, value);
+    }
+    let response = builder.send(post.body).map_err(|e| words(&e))?;
+    let status = response.status().as_u16();
+    let retry_after = response.headers().get("retry-after");
+    let retry_after = retry_after.and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let mut body = Vec::new();
+    // What it says beyond its status is worth little: an answer that breaks off is one all the same.
+    let _ = response
+        .into_body()
+        .as_reader()
+        .take(BODY_MAX)
+        .read_to_end(&mut body);
+    Ok(Posted {
+        status,
+        body,
+        retry_after,
+    })
+}
+
+fn trusting(pem: &[u8]) -> Result<TlsConfig, String> {
+    let mut certificates = Vec::new();
+    for item in ureq::tls::parse_pem(pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|e| e.to_string())? {
+            certificates.push(certificate);
+        }
+    }
+    if certificates.is_empty() {
+        return Err("there is no certificate in the file".into());
+    }
+    let roots = RootCerts::from(certificates);
+    Ok(TlsConfig::builder().root_certs(roots).build())
 }
 
 fn words(error: &ureq::Error) -> String {

@@ -2,6 +2,7 @@
 //! touches disks, processes and networks on behalf of a plan.
 
 mod attributes;
+pub mod changes;
 pub mod environment;
 pub mod facts;
 pub mod files;
@@ -11,9 +12,11 @@ pub mod host;
 pub mod http;
 pub mod installed;
 pub mod library_files;
+pub mod likeness;
 pub mod local;
 pub mod memory;
 pub mod pretended;
+mod owners;
 pub mod probe;
 pub mod step_supervisor;
 pub mod tries;

@@ -167,7 +167,7 @@ pub enum Undo {
     Command(Command),
     /// A closure of the plan.
     Closure,
-    /// The host puts the former file back.
+    /// The host puts back what was there before.
     Restore,
     /// The plan says that there is nothing to undo.
     Nothing,
@@ -192,6 +192,8 @@ pub enum Deed {
     Command(Command),
     /// Puts a file in place.
     PutFile(PutFile),
+    /// Changes something else at a path.
+    ChangeFile(FileChange),
     /// Calls a function that the embedding program registered.
     Own {
         /// Its name.
@@ -269,6 +271,67 @@ pub struct Step {
     pub back_out: Option<BackOut>,
 }
 
+/// A change of what is at a path, whatever it is: a file, a directory with all that is in it, a
+/// symbolic link, nothing. What was there before is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileChange {
+    /// Where, an absolute path.
+    pub path: String,
+    /// What is done there.
+    pub change: Change,
+    /// Bytes that may be kept of what was there.
+    pub max_size: u64,
+}
+
+/// What is done at a path.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Nothing; it is kept for steps that follow.
+    Keep {
+        /// The content of files too.
+        content: bool,
+    },
+    /// It is removed.
+    Remove,
+    /// A symbolic link is put there.
+    Link {
+        /// Where it leads.
+        to: String,
+    },
+    /// A directory is made, with those above it.
+    Directory {
+        /// Permission bits.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mode: Option<u32>,
+        /// `user` or `user:group`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+    },
+    /// It gets these permission bits.
+    Mode {
+        /// The bits.
+        mode: u32,
+    },
+    /// It gets another owner.
+    Owner {
+        /// `user` or `user:group`.
+        owner: String,
+        /// All that is in it too.
+        below: bool,
+    },
+    /// It becomes a copy of something else.
+    Copy {
+        /// Of what, an absolute path.
+        from: String,
+    },
+    /// Something else is moved there.
+    Move {
+        /// From where, an absolute path.
+        from: String,
+    },
+}
+
 /// A monitor that is sampled beside the script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Watch {
@@ -310,7 +373,7 @@ pub enum Call {
         /// What is asked for.
         name: String,
     },
-    /// `run`, `upload`, `write_file`.
+    /// `run`, and all that changes files.
     Step(Box<Step>),
     /// The begin of a group.
     StepBegin {

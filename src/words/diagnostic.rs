@@ -1,9 +1,10 @@
-//! A finding about a plan's text, and how it is shown: where, the line, a caret, a hint.
+//! A finding about a plan's text, and how it is shown: where, the line, a caret, a hint, notes.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
+use super::code::Code;
 use super::hidden::visible;
 use super::place::Place;
 
@@ -34,7 +35,7 @@ pub struct Diagnostic {
     /// How bad it is.
     pub level: Level,
     /// Its name, for tools: `unknown-function`, ….
-    pub code: String,
+    pub code: Code,
     /// Where.
     pub place: Place,
     /// The column behind what is meant, in characters from 1; 0 when it is not known.
@@ -45,32 +46,52 @@ pub struct Diagnostic {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// What else belongs to it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Note>,
     /// The source line, without its end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<String>,
 }
 
+/// What else belongs to a finding: another place, or who made it an error.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Note {
+    /// What there is to say.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+    /// As in [`Diagnostic`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub end_column: u32,
+    /// The source line; without it, the place is only named. A note without a file has no place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<String>,
+}
+
+impl std::fmt::Display for Note {
+    /// In a line: what there is to say, and where.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.place.file.as_str() {
+            "" => f.write_str(&self.message),
+            _ => write!(f, "{}: {}", self.message, self.place),
+        }
+    }
+}
+
 impl Diagnostic {
-    /// An error at `place`.
+    /// A finding at `place`, as bad as its code is.
     #[must_use]
-    pub fn error(code: &str, place: Place, message: impl Into<String>) -> Self {
+    pub fn new(code: Code, place: Place, message: impl Into<String>) -> Self {
         Self {
-            level: Level::Error,
-            code: code.to_owned(),
+            level: code.level(),
+            code,
             place,
             end_column: 0,
             message: message.into(),
             hint: None,
+            notes: Vec::new(),
             line: None,
-        }
-    }
-
-    /// A warning at `place`.
-    #[must_use]
-    pub fn warning(code: &str, place: Place, message: impl Into<String>) -> Self {
-        Self {
-            level: Level::Warning,
-            ..Self::error(code, place, message)
         }
     }
 
@@ -81,27 +102,42 @@ impl Diagnostic {
         self
     }
 
-    /// The same with the line it is about, taken from the whole source.
+    /// The same with another place that belongs to it.
     #[must_use]
-    pub fn in_source(mut self, source: &str) -> Self {
-        self.find_line(source);
+    pub fn with_note(mut self, message: impl Into<String>, place: Place) -> Self {
+        self.notes.push(Note {
+            message: message.into(),
+            place,
+            end_column: 0,
+            line: None,
+        });
         self
     }
 
-    /// Takes the line it is about from the whole source, unless it has one.
-    pub fn find_line(&mut self, source: &str) {
-        if self.line.is_none() {
-            self.line = line_of(source, self.place.line);
+    /// Takes the lines it is about, and those of its notes, from the sources, where it has none.
+    pub fn find_lines<'s>(&mut self, source: impl Fn(&str) -> Option<&'s str>) {
+        let notes = self.notes.iter_mut();
+        let notes = notes.map(|note| (&note.place, &mut note.end_column, &mut note.line));
+        let own = (&self.place, &mut self.end_column, &mut self.line);
+        for (place, end_column, line) in std::iter::once(own).chain(notes) {
+            if line.is_none() {
+                *line = source(&place.file).and_then(|text| line_of(text, place.line));
+            }
+            if let (0, Some(line), Some(before)) = (*end_column, line, place.column.checked_sub(1))
+            {
+                let before = usize::try_from(before).unwrap_or(usize::MAX);
+                let rest: String = line.chars().skip(before).collect();
+                let length = u32::try_from(word_length(&rest).max(1)).unwrap_or(u32::MAX);
+                *end_column = place.column.saturating_add(length);
+            }
         }
-        if let (0, Some(line), Some(before)) = (
-            self.end_column,
-            &self.line,
-            self.place.column.checked_sub(1),
-        ) {
-            let before = usize::try_from(before).unwrap_or(usize::MAX);
-            let rest: String = line.chars().skip(before).collect();
-            let length = u32::try_from(word_length(&rest).max(1)).unwrap_or(u32::MAX);
-            self.end_column = self.place.column.saturating_add(length);
+    }
+
+    /// Calls every file that it names by another name.
+    pub fn rename_files(&mut self, rename: impl Fn(&str) -> String) {
+        let notes = self.notes.iter_mut().map(|note| &mut note.place);
+        for place in std::iter::once(&mut self.place).chain(notes) {
+            place.file = rename(&place.file);
         }
     }
 }
@@ -132,6 +168,15 @@ impl std::fmt::Display for Diagnostic {
         )?;
         if let Some(hint) = &self.hint {
             write!(f, "\n   = hint: {}", visible(hint))?;
+        }
+        let (shown, named): (Vec<&Note>, Vec<&Note>) =
+            self.notes.iter().partition(|note| note.line.is_some());
+        for note in named {
+            write!(f, "\n   = note: {}", visible(&note.to_string()))?;
+        }
+        for note in shown {
+            let shown = excerpt(&note.place, note.end_column, note.line.as_deref());
+            write!(f, "\nnote: {}\n{shown}", visible(&note.message))?;
         }
         Ok(())
     }
@@ -207,12 +252,21 @@ fn word_length(text: &str) -> usize {
             }
             text.chars().count()
         }
-        Some(c) if c.is_alphanumeric() || c == '_' => text
-            .chars()
-            .take_while(|c| c.is_alphanumeric() || *c == '_')
-            .count(),
+        Some(c) if is_of_name(c) => {
+            let length = text.chars().take_while(|c| is_of_name(*c)).count();
+            // `module::function` is one word.
+            let rest: String = text.chars().skip(length).collect();
+            match rest.strip_prefix("::") {
+                Some(rest) if rest.starts_with(is_of_name) => length + 2 + word_length(rest),
+                _ => length,
+            }
+        }
         _ => 1,
     }
+}
+
+fn is_of_name(c: char) -> bool {
+    c.is_alphanumeric() || c == '_'
 }
 
 #[cfg(test)]
@@ -222,10 +276,12 @@ mod tests {
     #[test]
     fn a_caret_stands_under_the_whole_word() {
         let place = Place::new("plan.rhai", 2, 3);
-        let found = Diagnostic::error("unknown-function", place, "no such function")
+        let mut found = Diagnostic::new(Code::UnknownFunction, place, "no such function")
             .with_hint("run")
-            .in_source("first\n\trun(1);\n");
-        let shown = "error[unknown-function]: no such function\n  --> plan.rhai:2:3\n   |\n 2 |     run(1);\n   |      ^^\n   = hint: run";
+            .with_note("it is like the first", Place::new("plan.rhai", 1, 1))
+            .with_note("denied here", Place::new("deployrun.toml", 3, 0));
+        found.find_lines(|file| (file == "plan.rhai").then_some("first\n\trun(1);\n"));
+        let shown = "error[unknown-function]: no such function\n  --> plan.rhai:2:3\n   |\n 2 |     run(1);\n   |      ^^\n   = hint: run\n   = note: denied here: deployrun.toml:3\nnote: it is like the first\n  --> plan.rhai:1:1\n   |\n 1 | first\n   | ^^^^^";
         assert_eq!(found.to_string(), shown);
     }
 
@@ -250,6 +306,8 @@ mod tests {
     #[test]
     fn a_caret_covers_a_text_with_its_quotes() {
         assert_eq!(word_length(r#""a \" b" + c"#), 8);
+        assert_eq!(word_length("web::reload(1)"), 11);
+        assert_eq!(word_length("web::{"), 3);
         assert_eq!(word_length("+ c"), 1);
         assert_eq!(word_length(""), 1);
     }

@@ -153,6 +153,9 @@ pub enum Event {
         /// Is the time the machine's own?
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clock_injected: bool,
+        /// The span that the run's trace continues, as a `traceparent` of W3C Trace Context.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        trace_parent: Option<String>,
     },
     /// Another process goes on with the run.
     RunResumed {

@@ -2,15 +2,18 @@
 
 pub mod call;
 pub mod clock;
+pub mod code;
 pub mod diagnostic;
 pub mod digest;
 pub mod duration;
 pub mod event;
 pub mod header;
 pub mod hidden;
+pub mod levels;
 pub mod library;
 pub mod mask;
 pub mod outcome;
+pub mod paths;
 pub mod place;
 pub mod probe;
 pub mod project;

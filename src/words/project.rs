@@ -9,7 +9,9 @@ use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 use toml::{Deserializer, Spanned};
 
+use super::code::Code;
 use super::diagnostic::Diagnostic;
+use super::levels::{By, Change, Setting, Subject};
 use super::place::Place;
 use super::suggest::nearest;
 
@@ -21,53 +23,12 @@ pub const FILE: &str = "deployrun.toml";
 pub struct Project {
     /// The file, as it is called in reports: relative to the plan's root.
     pub file: String,
-    /// `[check]`: levels of findings, in the order of the keys.
-    pub check: Vec<LevelOfCode>,
+    /// `[check]`: levels of findings; what is said of all warnings comes first.
+    pub check: Vec<Change>,
     /// `[library]`, as it stands there.
     pub library: Option<toml::Table>,
     /// `[libraries]`, as it stands there.
     pub libraries: Option<toml::Table>,
-}
-
-/// What becomes of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Setting {
-    /// It is not told.
-    Allow,
-    /// It is a warning.
-    Warn,
-    /// It is an error: the plan does not run.
-    Deny,
-}
-
-impl Setting {
-    /// Every word that there is.
-    pub const ALL: [Self; 3] = [Self::Deny, Self::Warn, Self::Allow];
-
-    /// The word in the file and on the command line.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Allow => "allow",
-            Self::Warn => "warn",
-            Self::Deny => "deny",
-        }
-    }
-
-    fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|setting| setting.word() == word)
-    }
-}
-
-/// `CODE = "deny"`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LevelOfCode {
-    /// The finding's code.
-    pub code: String,
-    /// What becomes of it.
-    pub setting: Setting,
-    /// Where that is said.
-    pub place: Place,
 }
 
 /// Reads a project file.
@@ -107,27 +68,38 @@ pub fn parse(file: &str, text: &str) -> Result<Project, Vec<Diagnostic>> {
 
 const TABLES: &[&str] = &["check", "library", "libraries"];
 
-fn check(reader: &mut Reader<'_>, value: Spanned<DeValue<'_>>) -> Vec<LevelOfCode> {
-    let mut levels = Vec::new();
+fn check(reader: &mut Reader<'_>, value: Spanned<DeValue<'_>>) -> Vec<Change> {
+    let mut changes = Vec::new();
     for (key, value) in reader.table("check", value).unwrap_or_default() {
-        let code = key.get_ref().clone().into_owned();
-        let span = value.span();
+        let name: &str = key.get_ref();
         let word = value.get_ref().as_str().unwrap_or_default();
-        match Setting::of(word) {
-            Some(setting) => levels.push(LevelOfCode {
-                code,
-                setting,
-                place: reader.place(&key.span()),
-            }),
-            None => {
-                let near = nearest(word, Setting::ALL.map(Setting::word));
-                let text = format!("the level of `{code}` must be \"deny\", \"warn\" or \"allow\"");
-                reader.problem(span, &text).hint =
-                    near.map(|near| format!("did you mean \"{near}\"?"));
+        let Some(setting) = Setting::of(word) else {
+            let near = nearest(word, Setting::ALL.map(Setting::word));
+            let text = format!("the level of `{name}` must be \"deny\", \"warn\" or \"allow\"");
+            reader.problem(value.span(), &text).hint =
+                near.map(|near| format!("did you mean \"{near}\"?"));
+            continue;
+        };
+        match Subject::of(name, setting) {
+            Ok(subject) => {
+                let place = Place {
+                    column: 0,
+                    ..reader.place(&key.span())
+                };
+                changes.push(Change {
+                    subject,
+                    setting,
+                    by: By::File(place),
+                });
+            }
+            Err(refused) => {
+                reader.problem(key.span(), &refused.text).hint = Some(refused.hint);
             }
         }
     }
-    levels
+    // Of one finding is said more than of all, wherever it stands.
+    changes.sort_by_key(|change| change.subject != Subject::Warnings);
+    changes
 }
 
 /// Reads a text, and collects what is wrong with it.
@@ -150,12 +122,13 @@ impl Reader<'_> {
     /// Something is wrong with these bytes.
     fn problem(&mut self, span: Range<usize>, text: &str) -> &mut Diagnostic {
         let place = self.place(&span);
-        let mut found = Diagnostic::error("bad-project", place, text).in_source(self.text);
+        let mut found = Diagnostic::new(Code::BadProject, place, text);
         let meant = self.text.get(span).unwrap_or_default();
         if !meant.is_empty() && !meant.contains('\n') {
             let length = u32::try_from(meant.chars().count()).unwrap_or(u32::MAX);
             found.end_column = found.place.column.saturating_add(length);
         }
+        found.find_lines(|_| Some(self.text));
         let at = self.found.len();
         self.found.push(found);
         &mut self.found[at]
@@ -207,18 +180,24 @@ mod tests {
 
     #[test]
     fn levels_are_read_with_their_places() {
-        let text = "# ours\n[check]\nno-timeout = \"deny\"\nchecklist = \"allow\"\n\n[library]\nname = \"platform\"\n\n[libraries]\nplatform = { path = \"../platform\" }\n";
+        let text = "# ours\n[check]\nno-timeout = \"warn\"\nchecklist = \"allow\"\nwarnings = \"deny\"\n\n[library]\nname = \"platform\"\n\n[libraries]\nplatform = { path = \"../platform\" }\n";
         let project = parse("../deployrun.toml", text).expect("it is right");
         let shown: Vec<String> = project
             .check
             .iter()
-            .map(|l| format!("{} {} {}", l.place, l.code, l.setting.word()))
+            .map(|change| match &change.by {
+                By::File(place) => {
+                    format!("{place} {:?} {}", change.subject, change.setting.word())
+                }
+                By::Option(option) => option.clone(),
+            })
             .collect();
         assert_eq!(
             shown,
             [
-                "../deployrun.toml:4:1 checklist allow",
-                "../deployrun.toml:3:1 no-timeout deny"
+                "../deployrun.toml:5 Warnings deny",
+                "../deployrun.toml:4 Code(Checklist) allow",
+                "../deployrun.toml:3 Code(NoTimeout) warn"
             ]
         );
         assert!(project.library.is_some_and(|t| t.contains_key("name")));
@@ -232,13 +211,15 @@ mod tests {
 
     #[test]
     fn all_that_is_wrong_is_told_with_its_place() {
-        let text = "chekc = 1\nlibrary = 5\n[check]\nno-timeout = \"dney\"\nno-verify = 3\n";
+        let text = "chekc = 1\nlibrary = 5\n[check]\nno-timeout = \"dney\"\nno-verify = 3\nno-timeot = \"deny\"\nsyntax = \"allow\"\n";
         assert_eq!(
             wrong(text),
             "error[bad-project]: `chekc` is not a table of deployrun.toml\n  --> deployrun.toml:1:1\n   |\n 1 | chekc = 1\n   | ^^^^^\n   = hint: did you mean `check`?\n\
              error[bad-project]: `library` must be a table, not integer\n  --> deployrun.toml:2:11\n   |\n 2 | library = 5\n   |           ^\n   = hint: write [library] on a line of its own\n\
              error[bad-project]: the level of `no-timeout` must be \"deny\", \"warn\" or \"allow\"\n  --> deployrun.toml:4:14\n   |\n 4 | no-timeout = \"dney\"\n   |              ^^^^^^\n   = hint: did you mean \"deny\"?\n\
-             error[bad-project]: the level of `no-verify` must be \"deny\", \"warn\" or \"allow\"\n  --> deployrun.toml:5:13\n   |\n 5 | no-verify = 3\n   |             ^"
+             error[bad-project]: the level of `no-verify` must be \"deny\", \"warn\" or \"allow\"\n  --> deployrun.toml:5:13\n   |\n 5 | no-verify = 3\n   |             ^\n\
+             error[bad-project]: there is no finding `no-timeot`\n  --> deployrun.toml:6:1\n   |\n 6 | no-timeot = \"deny\"\n   | ^^^^^^^^^\n   = hint: did you mean `no-timeout`?\n\
+             error[bad-project]: `syntax` can't be allowed: a plan with it could not run\n  --> deployrun.toml:7:1\n   |\n 7 | syntax = \"allow\"\n   | ^^^^^^\n   = hint: only warnings have levels; mend the plan"
         );
     }
 

@@ -9,3 +9,13 @@ pub trait Report: Send {
     /// The journal can no longer be written: this is told on standard error only.
     fn unwritten(&mut self, event: &Stamped);
 }
+
+impl<R: Report + ?Sized> Report for Box<R> {
+    fn event(&mut self, event: &Stamped) {
+        (**self).event(event);
+    }
+
+    fn unwritten(&mut self, event: &Stamped) {
+        (**self).unwritten(event);
+    }
+}

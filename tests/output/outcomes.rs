@@ -30,6 +30,7 @@ fn same_afterwards(scene: &Scene, live: &str) {
     // What a step prints is shown as it comes, and afterwards at its end.
     assert_eq!(sorted(&shown), sorted(&live));
     parts_are_told(scene);
+    super::show::reports_agree(scene, RUN);
 }
 
 fn without_output(text: &str) -> Vec<&str> {
@@ -372,6 +373,8 @@ run("echo login with $PASSWORD; exit 1", #{ title: `log in with ${password}`, en
         &["show", RUN, "-v"][..],
         &["logs", RUN],
         &["show", RUN, "--format", "json"],
+        &["show", RUN, "--format", "junit"],
+        &["show", RUN, "--format", "html"],
     ] {
         let shown = scene.run(args).expect(0);
         assert!(!shown.out.contains("hunter2"), "{}", shown.out);

@@ -64,6 +64,11 @@ impl Scene {
             "DEPLOYRUN_YES",
             "NO_COLOR",
             "CI",
+            "GITHUB_WORKSPACE",
+            "DEPLOYRUN_LOG",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+            "TRACEPARENT",
         ] {
             command.env_remove(name);
         }

@@ -52,6 +52,19 @@ impl Site {
         site
     }
 
+    /// A directory with this plan in it, and a production tree that is empty.
+    pub fn bare(plan: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let site = Self {
+            state: dir.path().join("state"),
+            dir,
+        };
+        fs::create_dir(site.production()).expect("a directory");
+        site.write("plan.rhai", plan);
+        site.write("effects", "");
+        site
+    }
+
     /// Keeps the state somewhere else.
     pub fn with_state(mut self, state: impl Into<PathBuf>) -> Self {
         self.state = state.into();

@@ -20,12 +20,12 @@ pub fn show_instant(at_ms: i64, zone: &TimeZone) -> String {
 }
 
 /// Milliseconds for people.
-pub(super) fn show_ms(ms: u64) -> String {
+pub(in crate::report) fn show_ms(ms: u64) -> String {
     duration::show(Duration::from_millis(ms))
 }
 
 /// How long something took.
-pub(super) fn took(ms: u64) -> String {
+pub(in crate::report) fn took(ms: u64) -> String {
     if ms == 0 {
         "<1ms".to_owned()
     } else {
@@ -45,7 +45,7 @@ pub(super) fn positive(ms: i64) -> u64 {
 }
 
 /// What a plan is called that does not say: its file, without the ending.
-pub(super) fn plan_name(path: &str) -> &str {
+pub(in crate::report) fn plan_name(path: &str) -> &str {
     let file = path.rsplit('/').next().unwrap_or(path);
     file.strip_suffix(".rhai").unwrap_or(file)
 }

@@ -316,43 +316,50 @@ impl Lines {
 }
 
 impl Start {
-    /// The command that does the same again. What was set aside once, like the window, is not set
-    /// aside again without a person who says so.
     fn again(&self, program: &str) -> String {
-        let mut words = vec![program.to_owned(), "run".to_owned()];
-        let rest = self.args.get("rest").and_then(Value::as_array);
-        let given: Vec<(&String, &str)> = self
-            .args
-            .iter()
-            .filter_map(|(key, value)| Some((key, value.as_str()?)))
-            .collect();
-        let rest: Vec<&str> = rest
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
-        let texts = given
-            .iter()
-            .map(|(_, value)| *value)
-            .chain(rest.iter().copied());
-        if texts.clone().any(|text| text.contains(char::is_control)) {
-            // A line could not be copied as it is.
-            words.push(shell_word(&self.plan));
-            return format!("{} (with what was set and given before)", words.join(" "));
-        }
-        for (key, value) in given {
-            if key.starts_with('-') {
-                words.push(shell_word(&format!("--set={key}={value}")));
-            } else {
-                words.push("-e".to_owned());
-                words.push(shell_word(&format!("{key}={value}")));
-            }
-        }
-        words.push(shell_word(&self.plan));
-        if !rest.is_empty() {
-            words.push("--".to_owned());
-            words.extend(rest.into_iter().map(shell_word));
-        }
-        words.join(" ")
+        again(program, &self.plan, &self.args)
     }
+}
+
+/// The command that does the same again. What was set aside once, like the window, is not set
+/// aside again without a person who says so.
+pub(in crate::report) fn again(
+    program: &str,
+    plan: &str,
+    args: &serde_json::Map<String, Value>,
+) -> String {
+    let mut words = vec![program.to_owned(), "run".to_owned()];
+    let rest = args.get("rest").and_then(Value::as_array);
+    let given: Vec<(&String, &str)> = args
+        .iter()
+        .filter_map(|(key, value)| Some((key, value.as_str()?)))
+        .collect();
+    let rest: Vec<&str> = rest
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let texts = given
+        .iter()
+        .map(|(_, value)| *value)
+        .chain(rest.iter().copied());
+    if texts.clone().any(|text| text.contains(char::is_control)) {
+        // A line could not be copied as it is.
+        words.push(shell_word(plan));
+        return format!("{} (with what was set and given before)", words.join(" "));
+    }
+    for (key, value) in given {
+        if key.starts_with('-') {
+            words.push(shell_word(&format!("--set={key}={value}")));
+        } else {
+            words.push("-e".to_owned());
+            words.push(shell_word(&format!("{key}={value}")));
+        }
+    }
+    words.push(shell_word(plan));
+    if !rest.is_empty() {
+        words.push("--".to_owned());
+        words.extend(rest.into_iter().map(shell_word));
+    }
+    words.join(" ")
 }

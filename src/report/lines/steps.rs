@@ -462,7 +462,7 @@ fn limit_words(by: LimitBy) -> &'static str {
 }
 
 /// A process for people: `pid 4711, state S: sleep 100`.
-pub(super) fn process_words(process: &ProcessFact) -> String {
+pub(in crate::report) fn process_words(process: &ProcessFact) -> String {
     let holds = if process.holds_output {
         ", holds the step's output open"
     } else {

@@ -1,11 +1,13 @@
 //! The functions that plans call. They translate and decide nothing.
 
+mod changes;
 mod checks;
 mod commands;
 mod facts;
 mod files;
 mod flow;
 pub(super) mod header;
+mod looks;
 mod own;
 pub mod testing;
 mod waits;
@@ -23,7 +25,7 @@ use super::args::Args;
 use super::closure::Closure;
 use super::engine::place_of_call;
 use super::error::{self, Thrown};
-use super::functions::Function;
+use super::functions::{Function, Kind};
 use super::nesting::excess;
 use super::plan::Plan;
 use super::testing::stage::Stage;
@@ -40,11 +42,13 @@ pub struct TargetName(pub String);
 pub fn functions() -> Vec<Function> {
     [
         header::functions(),
+        changes::functions(),
         checks::functions(),
         commands::functions(),
         facts::functions(),
         files::functions(),
         flow::functions(),
+        looks::functions(),
         waits::functions(),
         watches::functions(),
     ]
@@ -72,6 +76,16 @@ pub fn register(
             .collect()
     });
     let root: Arc<Path> = plan.root().into();
+    engine.register_fn("matches", |text: &str, pattern: &str| {
+        Ok::<_, Box<EvalAltResult>>(compiled(pattern)?.is_match(text))
+    });
+    engine.register_fn(
+        "replace_all",
+        |text: &str, pattern: &str, by: &str| -> Result<String, Box<EvalAltResult>> {
+            Ok(compiled(pattern)?.replace_all(text, by).into_owned())
+        },
+    );
+    let root: Arc<Path> = root.into();
     for index in 0..functions.len() {
         let Some(function) = functions.get(index) else {
             continue;
@@ -103,6 +117,19 @@ pub fn register(
             }
         }
     }
+}
+
+/// A regular expression of a plan, in which `^` and `$` are begin and end of a line.
+fn compiled(pattern: &str) -> Result<regex::Regex, Box<EvalAltResult>> {
+    let compiled = regex::RegexBuilder::new(pattern).multi_line(true).build();
+    compiled.map_err(|_| {
+        let wrong = Kind::Pattern.check(&pattern.into()).err();
+        let text = format!(
+            "the pattern {}",
+            wrong.unwrap_or_else(|| "is too large".into())
+        );
+        EvalAltResult::ErrorRuntime(text.into(), Position::NONE).into()
+    })
 }
 
 fn register_one(

@@ -4,6 +4,7 @@ use rhai::{Dynamic, Expr, FnPtr};
 
 use crate::script::args;
 use crate::script::functions::{Function, Kind, Param, shown};
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::outline::{Call, Host, Source, captured};
@@ -236,7 +237,7 @@ fn wrong_number(call: &Call<'_>, host: &Host<'_>, notes: &Notes) -> Diagnostic {
     if closure_missing && call.args.len() <= function.arity().1 {
         hint.push_str("; the closure comes last");
     }
-    Diagnostic::error("wrong-arguments", notes.place(call.pos), text).with_hint(hint)
+    Diagnostic::new(Code::WrongArguments, notes.place(call.pos), text).with_hint(hint)
 }
 
 fn values(function: &Function, aligned: &Aligned<'_>, known: &Known<'_>, notes: &mut Notes) {
@@ -249,11 +250,11 @@ fn values(function: &Function, aligned: &Aligned<'_>, known: &Known<'_>, notes: 
         if let Some((text, item)) = wrong(param.kind, value) {
             let text = args::complaint(function, param, word, &text);
             let code = if text_is_misread(param.kind, item) {
-                "bad-literal"
+                Code::BadLiteral
             } else {
-                "wrong-type"
+                Code::WrongType
             };
-            let found = Diagnostic::error(code, notes.place(item.start_position()), text);
+            let found = Diagnostic::new(code, notes.place(item.start_position()), text);
             notes.push(found.with_hint(forms()));
         } else if let Some(found) = closure(param, value, function, known, notes) {
             notes.push(found);
@@ -262,7 +263,7 @@ fn values(function: &Function, aligned: &Aligned<'_>, known: &Known<'_>, notes: 
     for (key, _) in written(aligned.options) {
         if function.option(&key.name).is_none() {
             let (text, hint) = function.unknown_option(&key.name);
-            let found = Diagnostic::error("unknown-option", notes.place(key.pos), text);
+            let found = Diagnostic::new(Code::UnknownOption, notes.place(key.pos), text);
             notes.push(found.with_hint(hint));
         }
     }
@@ -281,7 +282,7 @@ fn values(function: &Function, aligned: &Aligned<'_>, known: &Known<'_>, notes: 
             function.name
         );
         let place = notes.place(options.start_position());
-        notes.push(Diagnostic::error("wrong-type", place, text).with_hint(forms()));
+        notes.push(Diagnostic::new(Code::WrongType, place, text).with_hint(forms()));
     }
 }
 
@@ -340,7 +341,11 @@ fn closure(
             0 => "write || …".to_owned(),
             _ => "write || …, or |outcome| … to be told how the step ended".to_owned(),
         };
-        Diagnostic::error("wrong-arguments", notes.place(value.start_position()), text)
-            .with_hint(hint)
+        Diagnostic::new(
+            Code::WrongArguments,
+            notes.place(value.start_position()),
+            text,
+        )
+        .with_hint(hint)
     })
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use rhai::{AST, ASTNode, Expr, Position};
 
 use crate::script::functions::Kind;
+use crate::words::code::Code;
 use crate::words::diagnostic::{Diagnostic, line_of};
 
 use super::Notes;
@@ -36,7 +37,7 @@ pub(super) fn check(source: &Source<'_>, ast: &AST, notes: &mut Notes) {
                  in back-ticks may have line breaks in it as they are"
             );
             let place = notes.place(pos);
-            notes.push(Diagnostic::warning("escape-in-back-ticks", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::EscapeInBackTicks, place, text).with_hint(hint));
         }
         true
     });

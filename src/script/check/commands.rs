@@ -3,6 +3,7 @@
 use rhai::{Expr, Position};
 
 use crate::script::functions::Kind;
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::Notes;
@@ -23,7 +24,7 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
                 let hint = "write an array, such as [\"tar\", \"-xf\", file]: no value in it is ever \
                             read as code";
                 let place = notes.place(pos);
-                notes.push(Diagnostic::warning("shell-text", place, text).with_hint(hint));
+                notes.push(Diagnostic::new(Code::ShellText, place, text).with_hint(hint));
             }
         }
     }
@@ -55,18 +56,16 @@ fn put_together(value: &Expr) -> Option<Position> {
 fn secrets(source: &Source<'_>, notes: &mut Notes) {
     let is_secret = |expr: &Expr| matches!(expr, Expr::FnCall(call, _) if call.name == "secret");
     let holds = |variable: &&Variable<'_>| variable.value.is_some_and(is_secret);
-    let variables: Vec<&str> = source
-        .variables
-        .iter()
-        .filter(holds)
-        .map(|v| v.name)
-        .collect();
+    let variables: Vec<&Variable<'_>> = source.variables.iter().filter(holds).collect();
     for parts in &source.interpolated {
         for part in parts.iter() {
-            let mut pos = Position::NONE;
+            let (mut pos, mut kept_in) = (Position::NONE, None);
             let found = any_below(part, &mut |expr| {
                 let hit = match expr {
-                    Expr::Variable(parts, ..) => variables.contains(&parts.1.as_str()),
+                    Expr::Variable(parts, ..) => {
+                        kept_in = variables.iter().find(|v| v.name == parts.1.as_str());
+                        kept_in.is_some()
+                    }
                     other => is_secret(other),
                 };
                 if hit {
@@ -79,7 +78,11 @@ fn secrets(source: &Source<'_>, notes: &mut Notes) {
                 let hint =
                     "join it with +, or hand it over alone: in an array, in `env`, on `stdin`";
                 let place = notes.place(pos);
-                notes.push(Diagnostic::warning("secret-in-text", place, text).with_hint(hint));
+                let mut found = Diagnostic::new(Code::SecretInText, place, text).with_hint(hint);
+                if let Some(variable) = kept_in {
+                    found = found.with_note("the secret is kept here", notes.place(variable.pos));
+                }
+                notes.push(found);
             }
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use crate::script::functions::{Handler, When};
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::outline::{Call, Role, Source};
@@ -42,14 +43,14 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
             let hint =
                 "add back_out: \"…\" to its options, or back_out: () when there is nothing to undo";
             let place = notes.place(call.pos);
-            notes.push(Diagnostic::warning("no-back-out", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::NoBackOut, place, text).with_hint(hint));
         }
         let limited = source.within(call.body, |body| body.role == Role::Group { timeout: true });
         if aligned.option("timeout").is_none() && !limited {
             let text = "this step says no timeout; it may take 10m";
             let hint = "add timeout: \"…\" to its options";
             let place = notes.place(call.pos);
-            notes.push(Diagnostic::warning("no-timeout", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::NoTimeout, place, text).with_hint(hint));
         }
     }
 }
@@ -104,21 +105,29 @@ pub(super) fn of_the_plan(known: &Known<'_>, main: &str) -> Option<Diagnostic> {
     }
     let main = known.sources.get(main).filter(|main| !main.is_library())?;
     let of_main = main.calls.iter().find(|call| acts(call));
-    let elsewhere = known
-        .sources
-        .values()
-        .filter(|source| !source.id.starts_with("std/"));
-    let (id, pos) = match of_main {
-        Some(call) => (main.id, call.pos),
-        None => elsewhere
-            .flat_map(|source| source.calls.iter().map(move |call| (source.id, call)))
-            .find(|(_, call)| acts(call))
-            .map(|(id, call)| (id, call.pos))?,
+    let elsewhere = || {
+        let others = known.sources.values().filter(|s| !s.id.starts_with("std/"));
+        let calls = others.flat_map(|source| source.calls.iter().map(move |call| (source, call)));
+        calls
+            .filter(|(_, call)| acts(call))
+            .map(|(source, call)| super::place_of(source.id, call.pos))
+            .next()
     };
     let text = "the plan changes something, and never verifies that it worked";
     let hint = "end it with verify(\"…\", || …): when is it done, and how will one know?";
-    let place = super::place_of(id, pos);
-    Some(Diagnostic::warning("no-verify", place, text).with_hint(hint))
+    let found = |place| Diagnostic::new(Code::NoVerify, place, text).with_hint(hint);
+    if let Some(call) = of_main {
+        return Some(found(super::place_of(main.id, call.pos)));
+    }
+    // The fault is the plan's, not the module's; another plan that imports it may verify.
+    let acts_there = elsewhere()?;
+    Some(match main.calls.iter().find(|call| is(call, "plan")) {
+        Some(header) => {
+            let place = super::place_of(main.id, header.pos);
+            found(place).with_note("this changes something", acts_there)
+        }
+        None => found(acts_there),
+    })
 }
 
 /// Does the call change something?

@@ -3,6 +3,7 @@
 use rhai::{Expr, Position, Stmt};
 
 use crate::script::api;
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::duration;
 use crate::words::header::Header;
@@ -37,7 +38,7 @@ fn empty(header: &Call<'_>, notes: &mut Notes) {
             let place = notes.place(*pos);
             let text = format!("the field `{field}` of `plan` is empty");
             let hint = "write what it is, or leave the field away";
-            notes.push(Diagnostic::error("bad-literal", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::BadLiteral, place, text).with_hint(hint));
         }
     }
 }
@@ -55,11 +56,10 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
     if !source.is_main {
         for call in headers {
             let text = "`plan` may only be called by the plan's own file";
-            notes.push(Diagnostic::error(
-                "header-place",
-                notes.place(call.pos),
-                text,
-            ));
+            let found = Diagnostic::new(Code::HeaderPlace, notes.place(call.pos), text);
+            notes.push(
+                found.with_hint("take it away here; the plan that imports this has a header"),
+            );
         }
         return;
     }
@@ -78,21 +78,17 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
                 .collect::<Vec<_>>()
                 .join(", ")
         );
-        notes.push(Diagnostic::warning("no-header", place, text).with_hint(hint));
+        notes.push(Diagnostic::new(Code::NoHeader, place, text).with_hint(hint));
         return;
     };
     place(source, first, notes);
     empty(first, notes);
     for again in headers.iter().skip(1) {
-        let text = format!(
-            "`plan` is called a second time; the first is {}",
-            notes.place(first.pos)
-        );
-        notes.push(Diagnostic::error(
-            "header-place",
-            notes.place(again.pos),
-            text,
-        ));
+        let text = "`plan` is called a second time";
+        let found = Diagnostic::new(Code::HeaderPlace, notes.place(again.pos), text)
+            .with_hint("there is one header: write all its fields into the first")
+            .with_note("the first is here", notes.place(first.pos));
+        notes.push(found);
     }
     fields(first, notes);
 }
@@ -116,8 +112,12 @@ fn place(source: &Source<'_>, header: &Call<'_>, notes: &mut Notes) {
         (false, None) => "`plan` must be a statement of its own at the top of the plan".to_owned(),
         (true, None) => return,
     };
-    let found = Diagnostic::error("header-place", notes.place(header.pos), text);
-    notes.push(found.with_hint("move it to the top, after the imports"));
+    let mut found = Diagnostic::new(Code::HeaderPlace, notes.place(header.pos), text)
+        .with_hint("move it to the top, after the imports");
+    if let Some(earlier) = earlier {
+        found = found.with_note("it is called here", notes.place(earlier.pos));
+    }
+    notes.push(found);
 }
 
 fn fields(header: &Call<'_>, notes: &mut Notes) {
@@ -140,7 +140,7 @@ fn fields(header: &Call<'_>, notes: &mut Notes) {
         if let Some(text) = api::header::problem(&header) {
             let place = notes.place(at.start_position());
             let hint = "raise the deadline, or lower expected or back_out_within (5m without it)";
-            notes.push(Diagnostic::error("header-times", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::HeaderTimes, place, text).with_hint(hint));
         }
     }
     let missing: Vec<&(&str, &str)> = CHECKLIST
@@ -162,7 +162,7 @@ fn fields(header: &Call<'_>, notes: &mut Notes) {
         ),
     };
     let hint = questions.join("\n           ");
-    notes.push(Diagnostic::warning("checklist", notes.place(header.pos), text).with_hint(hint));
+    notes.push(Diagnostic::new(Code::Checklist, notes.place(header.pos), text).with_hint(hint));
 }
 
 /// A duration that is written there; `None` for one that is computed or wrong.

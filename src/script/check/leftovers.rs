@@ -1,9 +1,10 @@
 //! What is of no use to the plan, and so is likely meant otherwise.
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::modules::is_seen_through;
-use super::outline::Source;
+use super::outline::{Source, Unreachable};
 use super::{Known, Notes};
 
 pub(super) fn check(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
@@ -15,18 +16,26 @@ pub(super) fn check(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
             let text = format!("`{name}` is never read");
             let place = notes.place(variable.pos);
             let hint = format!("take it away, or call it `_{name}`");
-            notes.push(Diagnostic::warning("unused-variable", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::UnusedVariable, place, text).with_hint(hint));
         }
     }
-    for (pos, word) in &source.unreachable {
+    for Unreachable { pos, word, ended } in &source.unreachable {
         let text = format!("this is never reached: `{word}` comes before it");
-        notes.push(Diagnostic::warning("unreachable", notes.place(*pos), text));
+        let found = Diagnostic::new(Code::Unreachable, notes.place(*pos), text)
+            .with_note("the block ends here", notes.place(*ended));
+        notes.push(found);
     }
-    for (pos, name) in &source.kept_in_loop {
+    for (pos, name, declared) in &source.kept_in_loop {
         let text = format!("every closure that is kept here sees the last value of `{name}`");
         let hint = format!("write let one = {name}; in the loop, and use `one` in the closure");
         let place = notes.place(*pos);
-        notes.push(Diagnostic::warning("loop-capture", place, text).with_hint(hint));
+        let found = Diagnostic::new(Code::LoopCapture, place, text)
+            .with_hint(hint)
+            .with_note(
+                "all rounds of the loop share this one",
+                notes.place(*declared),
+            );
+        notes.push(found);
     }
 }
 
@@ -50,7 +59,7 @@ fn imports(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
                 format!("`{alias}` is imported and never used"),
             ),
         };
-        let found = Diagnostic::warning("unused-import", notes.place(pos), text);
+        let found = Diagnostic::new(Code::UnusedImport, notes.place(pos), text);
         notes.push(if alias.is_empty() {
             found.with_hint("write import \"…\" as name; to call its functions as name::f()")
         } else {

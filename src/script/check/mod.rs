@@ -21,9 +21,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use rhai::{Position, Stmt};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 
+use super::api;
 use super::functions::{Function, When};
 use super::modules::place_of;
 use super::plan::Plan;
@@ -40,14 +42,14 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         .map(|(id, ast)| (id, definitions(ast)))
         .collect();
     // What only tests may call is not there for anything else.
-    let is_for_all = |function: &Function| function.when != When::Test;
-    let of_all: Vec<Function> = functions
-        .iter()
-        .filter(|f| is_for_all(f))
-        .cloned()
-        .collect();
+    let is_for_all = |function: &&Function| function.when != When::Test;
+    let of_all: Vec<Function> = functions.iter().filter(is_for_all).cloned().collect();
+    let mut of_tests = of_all.clone();
+    if plan.trees().any(|(id, _)| is_test_file(id)) {
+        of_tests.extend(api::testing::functions());
+    }
     let host_of_all: HashMap<&str, &Function> = of_all.iter().map(|f| (f.name, f)).collect();
-    let host: HashMap<&str, &Function> = functions.iter().map(|f| (f.name, f)).collect();
+    let host: HashMap<&str, &Function> = of_tests.iter().map(|f| (f.name, f)).collect();
     let sources: BTreeMap<&str, Source<'_>> = plan
         .trees()
         .filter_map(|(id, ast)| {
@@ -71,7 +73,7 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         })
         .collect();
     let known_to_tests = Known {
-        functions,
+        functions: &of_tests,
         host,
         sources: &sources,
         definitions: &definitions,
@@ -109,7 +111,7 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
             back_ticks::check(source, ast, &mut notes);
             this_in_loops::check(ast, &mut notes);
         }
-        found.extend(notes.found.into_iter().map(|d| d.in_source(source.text)));
+        found.extend(notes.found);
     }
     if !is_test_file(plan.main()) {
         found.extend(habits::of_the_plan(&known_to_all, plan.main()));
@@ -124,7 +126,7 @@ fn empty(plan: &Plan) -> Option<Diagnostic> {
     let nothing = ast.statements().iter().all(|s| matches!(s, Stmt::Noop(_)));
     (nothing && ast.iter_functions().next().is_none()).then(|| {
         let place = Place::new(plan.main(), 0, 0);
-        Diagnostic::error("empty-plan", place, "the plan is empty")
+        Diagnostic::new(Code::EmptyPlan, place, "the plan is empty")
             .with_hint("a plan begins with plan(#{ name: \"…\", … })")
     })
 }
@@ -137,17 +139,18 @@ fn is_checked(source: &Source<'_>, plan: &Plan) -> bool {
 /// By file and place, the plan's own file first; each finding once.
 fn order(mut found: Vec<Diagnostic>, plan: &Plan) -> Vec<Diagnostic> {
     for problem in &mut found {
-        if let Some(source) = plan.sources().get(&problem.place.file) {
-            problem.find_line(source);
-        }
+        problem.find_lines(|file| plan.sources().get(file).map(String::as_str));
     }
-    let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code.clone());
+    let key = |d: &Diagnostic| (d.place.file != plan.main(), d.place.clone(), d.code);
     found.sort_by_cached_key(key);
     found.dedup_by(|again, kept| {
         let same =
             again.place == kept.place && again.code == kept.code && again.message == kept.message;
         if same && kept.hint.is_none() {
             kept.hint = again.hint.take();
+        }
+        if same && kept.notes.is_empty() {
+            kept.notes = std::mem::take(&mut again.notes);
         }
         same
     });
@@ -193,5 +196,7 @@ impl Notes<'_> {
     }
 }
 
+#[cfg(test)]
+mod examples;
 #[cfg(test)]
 mod tests;

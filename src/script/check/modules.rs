@@ -2,7 +2,8 @@
 
 use rhai::Stmt;
 
-use crate::script::modules::resolve;
+use crate::script::modules::{place_of, resolve};
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 use crate::words::suggest::nearest;
@@ -82,7 +83,12 @@ pub(super) fn unknown_alias(alias: String, near: Option<String>, place: Place) -
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("write import \"…\" as {alias}; at the top"),
     };
-    Diagnostic::error("unknown-module", place, text).with_hint(hint)
+    let length = u32::try_from(alias.chars().count()).unwrap_or(u32::MAX);
+    let end_column = place.column.saturating_add(length);
+    Diagnostic {
+        end_column,
+        ..Diagnostic::new(Code::UnknownModule, place, text).with_hint(hint)
+    }
 }
 
 pub(super) fn check(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
@@ -100,16 +106,17 @@ fn aliases(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
         if known.host.contains_key(alias) {
             let text =
                 format!("`{alias}` is a function of deployrun and can't be an import's name");
-            let found = Diagnostic::error("redefined-function", place.clone(), text);
+            let found = Diagnostic::new(Code::RedefinedFunction, place.clone(), text);
             notes.push(found.with_hint("give it another name after `as`"));
         }
         let earlier = source.imports.iter().take(at).find(|i| i.alias == alias);
         if let Some(earlier) = earlier.filter(|e| e.at_top && import.at_top) {
-            let text = format!(
-                "`{alias}` is imported twice; the first, {}, is out of reach from here on",
-                notes.place(earlier.pos),
-            );
-            notes.push(Diagnostic::warning("repeated-import", place, text));
+            let text =
+                format!("`{alias}` is imported twice; the first is out of reach from here on");
+            let found = Diagnostic::new(Code::RepeatedImport, place, text)
+                .with_hint("give one of them another name")
+                .with_note("the first is here", notes.place(earlier.alias_pos));
+            notes.push(found);
         }
     }
 }
@@ -130,7 +137,7 @@ fn constants(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
                 .collect();
             if !names.contains(&name) {
                 let text = format!("there is no constant `{name}` at the top of this file");
-                let found = Diagnostic::error("undefined-variable", place, text);
+                let found = Diagnostic::new(Code::UndefinedVariable, place, text);
                 notes.found.push(hinted(found, nearest(name, names)));
             }
             continue;
@@ -147,12 +154,16 @@ fn constants(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
                     continue;
                 }
                 let text = format!("`{}` exports no `{name}`", module.id);
-                let found = Diagnostic::error("undefined-variable", place, text);
-                notes.push(if own.clone().any(|v| v.name == name) {
-                    found.with_hint(format!("write `export` before `{name}` there"))
-                } else {
-                    hinted(found, nearest(name, shown))
-                });
+                let found = Diagnostic::new(Code::UndefinedVariable, place, text);
+                notes.push(
+                    if let Some(variable) = own.clone().find(|v| v.name == name) {
+                        found
+                            .with_hint(format!("write `export` before `{name}` there"))
+                            .with_note("it is declared here", place_of(module.id, variable.pos))
+                    } else {
+                        hinted(found, nearest(name, shown))
+                    },
+                );
             }
             Target::Unknown => {}
         }

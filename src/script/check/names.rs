@@ -4,6 +4,8 @@ use rhai::{Expr, Position};
 
 use crate::script::api;
 use crate::script::engine::{DISABLED, REPLACED};
+use crate::script::modules::place_of;
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::suggest::nearest;
 
@@ -135,7 +137,7 @@ fn unqualified(
             .find(|(word, _)| *word == name)
     {
         let text = format!("`{name}` is not there in plans");
-        return Some(Diagnostic::error("closed", notes.place(call.pos), text).with_hint(*hint));
+        return Some(Diagnostic::new(Code::Closed, notes.place(call.pos), text).with_hint(*hint));
     }
     if KEYWORDS.contains(&name) || is_closure_of_a_map(call, known) {
         return None;
@@ -168,7 +170,9 @@ fn unqualified(
         }
         (None, None) => return None,
     };
-    Some(Diagnostic::error("wrong-arguments", notes.place(call.pos), text).with_hint(hint))
+    let found = Diagnostic::new(Code::WrongArguments, notes.place(call.pos), text);
+    let defs = source.functions.iter().copied().filter(|d| d.name == name);
+    Some(defined(found.with_hint(hint), source, defs))
 }
 
 /// `map.name(…)` calls the closure that the map holds under the name.
@@ -204,7 +208,7 @@ fn unknown(source: &Source<'_>, call: &Call<'_>, known: &Known<'_>, notes: &Note
         "function"
     };
     let text = format!("there is no {word} `{name}`");
-    let found = Diagnostic::error("unknown-function", notes.place(call.pos), text);
+    let found = Diagnostic::new(Code::UnknownFunction, notes.place(call.pos), text);
     let is_other_word = OTHER_WORDS.iter().any(|(_, words)| words.contains(&name));
     if !is_other_word && api::testing::functions().iter().any(|f| f.name == name) {
         let hint = "it is there for tests only: in files that end in _test.rhai";
@@ -287,7 +291,7 @@ fn pointer(
         return None;
     }
     let text = format!("there is no function `{name}`");
-    let found = Diagnostic::error("unknown-function", notes.place(*pos), text);
+    let found = Diagnostic::new(Code::UnknownFunction, notes.place(*pos), text);
     Some(match suggestion(source, name, known) {
         Some(hint) => found.with_hint(hint),
         None => found,
@@ -330,7 +334,7 @@ fn qualified(
     let place = notes.place(start);
     if defs().next().is_none() {
         let text = format!("there is no function `{prefix}{name}`");
-        let found = Diagnostic::error("unknown-function", place, text);
+        let found = Diagnostic::new(Code::UnknownFunction, place, text);
         let public = module.functions.iter().filter(|def| !def.private);
         let names: Vec<&str> = public.map(|def| def.name.as_str()).collect();
         let hint = match nearest(name, names.iter().copied()) {
@@ -359,7 +363,8 @@ fn qualified(
     if defs().all(|def| def.private) {
         let text = format!("`{prefix}{name}` is private to `{}`", module.id);
         let hint = "take `private` away there, or call a function that is not private";
-        return Some(Diagnostic::error("private-function", place, text).with_hint(hint));
+        let found = Diagnostic::new(Code::PrivateFunction, place, text).with_hint(hint);
+        return Some(defined(found, module, defs()));
     }
     if defs().any(|def| !def.private && def.params.len() == call.args.len()) {
         return None;
@@ -370,7 +375,21 @@ fn qualified(
         "it is called as {}",
         forms(&prefix, defs().filter(|def| !def.private))
     );
-    Some(Diagnostic::error("wrong-arguments", place, text).with_hint(hint))
+    let found = Diagnostic::new(Code::WrongArguments, place, text).with_hint(hint);
+    Some(defined(found, module, defs().filter(|def| !def.private)))
+}
+
+/// The same with the places of the definitions that are meant.
+fn defined<'d>(
+    mut found: Diagnostic,
+    source: &Source<'_>,
+    definitions: impl Iterator<Item = &'d Definition>,
+) -> Diagnostic {
+    for def in definitions {
+        let pos = position_of_name(source.text, def);
+        found = found.with_note("it is defined here", place_of(source.id, pos));
+    }
+    found
 }
 
 /// A function of the plan that hides one of the host, or one of Rhai.
@@ -385,7 +404,7 @@ fn redefined(
     if known.host.contains_key(name) || closed(name) || name == "local" {
         let text = format!("`{name}` is a function of deployrun and can't be defined anew");
         let hint = "give it another name";
-        return Some(Diagnostic::error("redefined-function", place(), text).with_hint(hint));
+        return Some(Diagnostic::new(Code::RedefinedFunction, place(), text).with_hint(hint));
     }
     let native = arities(name)?;
     let takes = def.params.len();
@@ -400,7 +419,7 @@ fn redefined(
         };
         let text =
             format!("`{name}` hides a function of the language: `{form}` means this one now");
-        Diagnostic::warning("hidden-function", place(), text).with_hint("give it another name")
+        Diagnostic::new(Code::HiddenFunction, place(), text).with_hint("give it another name")
     })
 }
 

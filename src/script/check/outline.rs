@@ -72,10 +72,9 @@ pub(super) struct Source<'p> {
     pub(super) qualified: Vec<Qualified<'p>>,
     /// Names that a map may hold a closure under: `map.name()` may be its call.
     pub(super) map_keys: HashSet<&'p str>,
-    /// Statements that are never reached, and the word that ends the block before them.
-    pub(super) unreachable: Vec<(Position, &'static str)>,
-    /// Closures that are kept in an array and captured the variable of a loop.
-    pub(super) kept_in_loop: Vec<(Position, &'p str)>,
+    pub(super) unreachable: Vec<Unreachable>,
+    /// Closures that are kept in an array, and the variable of a loop that each captured.
+    pub(super) kept_in_loop: Vec<(Position, &'p str, Position)>,
     /// Texts in back-ticks that have something in them which is computed.
     pub(super) interpolated: Vec<&'p [Expr]>,
 }
@@ -88,6 +87,13 @@ pub(super) struct ImportSite<'p> {
     pub(super) alias_pos: Position,
     /// Does it stand outside of functions and closures?
     pub(super) at_top: bool,
+}
+
+/// A statement that is never reached, and what ends the block before it.
+pub(super) struct Unreachable {
+    pub(super) pos: Position,
+    pub(super) word: &'static str,
+    pub(super) ended: Position,
 }
 
 /// `path::name`.

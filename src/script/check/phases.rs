@@ -1,6 +1,7 @@
 //! Calls that may not be made where they stand, whatever happens.
 
 use crate::script::functions::{Function, When};
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::Notes;
@@ -19,7 +20,22 @@ const MORE_THAN_LOOK: &[&str] = &[
 ];
 
 /// What the closure of a back-out may call, beside what looks.
-const IN_BACK_OUT: &[&str] = &["run", "upload", "write_file", "sleep", "info", "warn"];
+const IN_BACK_OUT: &[&str] = &[
+    "run",
+    "upload",
+    "write_file",
+    "keep",
+    "remove_file",
+    "make_link",
+    "make_directory",
+    "set_mode",
+    "set_owner",
+    "copy_file",
+    "move_file",
+    "sleep",
+    "info",
+    "warn",
+];
 
 /// Does it only look?
 pub(super) fn only_looks(function: &Function) -> bool {
@@ -43,7 +59,7 @@ fn in_module(source: &Source<'_>, call: &Call<'_>, notes: &Notes) -> Option<Diag
     }
     let text = format!("`{}` is called by the body of a module", call.name);
     let hint = "put the call into a function, and call that from the plan";
-    Some(Diagnostic::error("module-acts", notes.place(call.pos), text).with_hint(hint))
+    Some(Diagnostic::new(Code::ModuleActs, notes.place(call.pos), text).with_hint(hint))
 }
 
 fn in_reader(
@@ -70,7 +86,7 @@ fn in_reader(
         "`{}` may not be called in the closure of a `{reader}`, which only reads",
         call.name
     );
-    let found = Diagnostic::error("acts-in-check", notes.place(call.pos), text);
+    let found = Diagnostic::new(Code::ActsInCheck, notes.place(call.pos), text);
     Some(match function.name {
         "run" => found.with_hint("write probe(…) for a command that changes nothing"),
         _ => found,
@@ -94,7 +110,7 @@ fn in_undo(
     {
         let text = "a step of a back-out can't have a back-out of its own";
         let place = notes.place(value.start_position());
-        return Some(Diagnostic::error("acts-in-back-out", place, text));
+        return Some(Diagnostic::new(Code::ActsInBackOut, place, text));
     }
     let own = matches!(function.handler, crate::script::functions::Handler::Own(_));
     if only_looks(function) || own || IN_BACK_OUT.contains(&function.name) {
@@ -102,5 +118,5 @@ fn in_undo(
     }
     let text = format!("`{}` may not be called in a back-out", call.name);
     let hint = "a back-out may read, run steps, sleep and say something";
-    Some(Diagnostic::error("acts-in-back-out", notes.place(call.pos), text).with_hint(hint))
+    Some(Diagnostic::new(Code::ActsInBackOut, notes.place(call.pos), text).with_hint(hint))
 }

@@ -94,6 +94,7 @@ const NAMES: &[(&str, &[usize])] = &[
     ("make_lower", &[1]),
     ("make_upper", &[1]),
     ("map", &[2]),
+    ("matches", &[2]),
     ("max", &[2]),
     ("min", &[2]),
     ("mixin", &[2]),
@@ -116,6 +117,7 @@ const NAMES: &[(&str, &[usize])] = &[
     ("reduce_rev", &[2, 3]),
     ("remove", &[2]),
     ("replace", &[3]),
+    ("replace_all", &[3]),
     ("retain", &[2, 3]),
     ("reverse", &[1]),
     ("round", &[1]),
@@ -179,7 +181,7 @@ mod tests {
     use crate::script::engine::{DISABLED, REPLACED};
 
     /// Names of ours that are no functions of the table.
-    const OURS: &[&str] = &["lines", "local", "trimmed"];
+    const OURS: &[&str] = &["lines", "local", "matches", "replace_all", "trimmed"];
 
     #[test]
     fn the_list_is_what_the_engine_has() {

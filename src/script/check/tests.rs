@@ -3,6 +3,7 @@ use std::path::Path;
 
 use super::*;
 use crate::script::api;
+use crate::words::code::Code;
 use crate::words::diagnostic::Level;
 
 fn diagnostics(sources: &[(&str, &str)]) -> Vec<Diagnostic> {
@@ -27,7 +28,7 @@ fn codes(sources: &[(&str, &str)]) -> Vec<String> {
     ];
     diagnostics(sources)
         .into_iter()
-        .filter(|d| !unasked.contains(&d.code.as_str()))
+        .filter(|d| !unasked.contains(&d.code.name()))
         .map(|d| {
             let file = if d.place.file == "p" {
                 String::new()
@@ -318,7 +319,7 @@ fn habits() {
     let of = |text: &str| {
         let codes: Vec<String> = diagnostics(&[("p", text)])
             .iter()
-            .filter(|d| d.code.starts_with("no-") && d.code != "no-header")
+            .filter(|d| d.code.name().starts_with("no-") && d.code != Code::NoHeader)
             .map(|d| format!("{} {}", d.code, d.place.column))
             .collect();
         codes.join(", ")
@@ -445,7 +446,7 @@ fn the_modules_of_deployrun_have_no_errors() {
         let found = diagnostics(&[(path, &text)]);
         let errors: Vec<String> = found
             .iter()
-            .filter(|d| d.level == Level::Error || d.code.starts_with("un"))
+            .filter(|d| d.level == Level::Error || d.code.name().starts_with("un"))
             .map(ToString::to_string)
             .collect();
         assert!(

@@ -5,6 +5,7 @@
 
 use rhai::{AST, ASTNode, Expr, Stmt};
 
+use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::Notes;
@@ -17,7 +18,7 @@ pub(super) fn check(ast: &AST, notes: &mut Notes) {
             let hint = "hand the value over as a parameter, and return what becomes of it";
             let place = notes.place(*pos);
             let text = "`this` may not be used in a loop";
-            notes.push(Diagnostic::error("this-in-loop", place, text).with_hint(hint));
+            notes.push(Diagnostic::new(Code::ThisInLoop, place, text).with_hint(hint));
         }
         true
     });

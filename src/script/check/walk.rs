@@ -8,7 +8,8 @@ use crate::script::functions::{Function, Kind};
 
 use super::arguments::{Values, align};
 use super::outline::{
-    Body, Call, Definition, Host, ImportSite, Qualified, Role, Source, Variable, captured,
+    Body, Call, Definition, Host, ImportSite, Qualified, Role, Source, Unreachable, Variable,
+    captured,
 };
 
 /// Fills in what stands in the source.
@@ -134,11 +135,15 @@ impl<'p> Walker<'p, '_> {
             if matches!(statement, Stmt::Noop(_)) {
                 continue;
             }
-            if let Some(word) = ended.take() {
-                self.source.unreachable.push((statement.position(), word));
+            if let Some((word, ended)) = ended.take() {
+                let pos = statement.position();
+                let found = Unreachable { pos, word, ended };
+                self.source.unreachable.push(found);
             }
             self.statement(statement);
-            ended = self.ends(statement);
+            ended = self
+                .ends(statement)
+                .map(|word| (word, statement.position()));
             self.before = called(statement);
         }
     }
@@ -460,8 +465,10 @@ impl<'p> Walker<'p, '_> {
                 continue;
             };
             let name = parts.1.clone();
-            if self.find(&name).is_some_and(|v| v.loop_variable) {
-                self.source.kept_in_loop.push((block.position(), &parts.1));
+            let variable = self.find(&name).filter(|v| v.loop_variable);
+            if let Some(declared) = variable.map(|v| v.pos) {
+                let found = (block.position(), parts.1.as_str(), declared);
+                self.source.kept_in_loop.push(found);
             }
         }
     }

@@ -10,7 +10,7 @@ mod calls;
 mod gate;
 mod limits;
 #[cfg(test)]
-mod simulation;
+pub(crate) mod simulation;
 mod state;
 mod steps;
 mod stop;

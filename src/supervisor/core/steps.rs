@@ -401,8 +401,8 @@ fn answer_to_script(step: &Step, end: &StepEnd, outcome: Outcome, limit_by: Limi
     Answer::Throw(Failure {
         kind: FailureKind::Step,
         message: match (&step.deed, end.tail.lines().last(), outcome) {
-            // What puts a file says itself what went wrong, and its exit status says nothing.
-            (Deed::PutFile(_), Some(why), Outcome::Failed) => {
+            // What changes files says itself what went wrong, and its exit status says nothing.
+            (Deed::PutFile(_) | Deed::ChangeFile(_), Some(why), Outcome::Failed) => {
                 format!("`{}` failed: {why}", step.title)
             }
             _ => format!("`{}` {}", step.title, end_words(end, limit_by, &step.codes)),

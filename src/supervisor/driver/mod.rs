@@ -3,6 +3,7 @@
 //! One task owns the run. Steps are waited for by the links to their supervisors, scripts speak through
 //! a channel, signals and time come in as inputs like anything else.
 
+mod diagnostics;
 mod record;
 mod steps;
 
@@ -324,11 +325,11 @@ impl<S: Scripts> Driver<S> {
     /// Gives the core one input and does what it says.
     fn take(&mut self, input: Input) {
         if !matches!(input, Input::Time) {
-            tracing::debug!(?input, "input");
+            tracing::debug!("input: {}", diagnostics::input_words(&input));
         }
         let actions = self.core.step(self.setup.clock.now(), input);
         for action in &actions {
-            tracing::debug!(?action, "action");
+            tracing::debug!("action: {}", diagnostics::action_words(action));
         }
         self.carry_out(actions);
     }

@@ -162,6 +162,7 @@ impl Book {
             return true;
         }
         let entries: Vec<Entry> = self.pending.iter().map(entry).collect();
+        let since = Instant::now();
         let result = match self.unborn.take() {
             None => {
                 let update = self.update(&header.environment);
@@ -169,8 +170,14 @@ impl Book {
             }
             Some(facts) => self.create(facts, &entries, header),
         };
+        let took = since.elapsed();
         match result {
             Ok(()) => {
+                tracing::debug!(
+                    "journal: {} events of {} in {took:?}",
+                    entries.len(),
+                    self.run
+                );
                 for event in std::mem::take(&mut self.pending) {
                     self.report.event(&event);
                 }
@@ -183,6 +190,7 @@ impl Book {
                 }
             }
             Err(error) => {
+                tracing::warn!("journal: {error}, after {took:?}");
                 self.failure = error.to_string();
                 false
             }

@@ -9,15 +9,17 @@ use tokio::io::unix::AsyncFd;
 
 use crate::supervisor::core::{Action, Ended, Input, Try};
 use crate::supervisor::fiber::Message;
+use crate::target::changes::{ChangeTask, RestoreTask};
 use crate::target::environment;
-use crate::target::files::{self, PutTask, RestoreTask};
+use crate::target::files::{self, PutTask};
 use crate::target::local::{Ending, Found, Running, Standing, StepDir};
 use crate::target::tries;
-use crate::words::call::{Call, Command, Deed, Step, Undo};
+use crate::words::call::{Call, Change, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{End, StepEnd, StepSpec};
 
+use super::diagnostics::try_words;
 use super::{Driver, Scripts};
 
 /// A step whose process runs.
@@ -77,8 +79,12 @@ impl<S: Scripts> Driver<S> {
     fn start(&mut self, key: Try, spec: &StepSpec) {
         let dir = StepDir::new(self.book.dir().join(key.directory()));
         match self.standby.start(dir.path(), spec) {
-            Ok(running) => self.await_end(key, dir, running),
+            Ok(running) => {
+                tracing::debug!("process: {} in {}", try_words(&key), dir.path().display());
+                self.await_end(key, dir, running);
+            }
             Err(error) => {
+                tracing::warn!("process: {} can't be started: {error}", try_words(&key));
                 let ended = Ended::Void(error.to_string());
                 self.tell(Input::StepEnded { key, ended });
             }
@@ -228,16 +234,16 @@ impl<S: Scripts> Driver<S> {
                 self.start(key, &spec);
             }
             Undo::Restore => {
-                let Some(path) = self.put_path(&key) else {
-                    return self.refuse_back_out(key, "the file it puts back is not known");
+                let Some((path, from)) = self.changed_paths(&key) else {
+                    return self.refuse_back_out(key, "what it puts back is not known");
                 };
                 let task = RestoreTask {
-                    path: path.into(),
+                    path,
+                    from,
                     dirs: self.step_dirs(&key),
                 };
-                let stdin = json_text(&task);
-                let argv = vec![files::THIS_PROGRAM.to_owned(), files::RESTORE.to_owned()];
-                let spec = self.back_out_spec(&key, argv, Some(stdin), limit_ms, outcome);
+                let (argv, stdin) = this_program(files::RESTORE, &task);
+                let spec = self.back_out_spec(&key, argv, stdin, limit_ms, outcome);
                 self.start(key, &spec);
             }
             Undo::Nothing => {
@@ -258,11 +264,28 @@ impl<S: Scripts> Driver<S> {
         });
     }
 
-    fn put_path(&self, key: &Try) -> Option<String> {
+    /// What a step changed, and from where it moved it there.
+    fn changed_paths(&self, key: &Try) -> Option<(PathBuf, Option<PathBuf>)> {
         match &self.core.step_of(&key.id)?.deed {
-            Deed::PutFile(file) => Some(file.path.clone()),
+            Deed::PutFile(file) => Some((file.path.clone().into(), None)),
+            Deed::ChangeFile(change) => {
+                let from = match &change.change {
+                    Change::Move { from } => Some(from.into()),
+                    _ => None,
+                };
+                Some((change.path.clone().into(), from))
+            }
             Deed::Command(_) | Deed::Own { .. } => None,
         }
+    }
+
+    /// The directory of a step's first try: it keeps what was there before.
+    fn first_dir(&self, key: &Try) -> PathBuf {
+        let first = Try {
+            attempt: 1,
+            ..key.clone()
+        };
+        self.book.dir().join(first.directory())
     }
 
     /// The directories of all tries of the step that a back-out undoes, oldest first.
@@ -290,19 +313,18 @@ impl<S: Scripts> Driver<S> {
         let (argv, stdin) = match &step.deed {
             Deed::Command(command) => (command.argv(), step.stdin.clone()),
             Deed::PutFile(file) => {
-                let first = Try {
-                    attempt: 1,
-                    ..key.clone()
-                };
-                let keep = self.book.dir().join(first.directory());
-                let stdin = json_text(&PutTask {
+                let task = PutTask {
                     file: file.clone(),
-                    keep,
-                });
-                (
-                    vec![files::THIS_PROGRAM.to_owned(), files::PUT.to_owned()],
-                    Some(stdin),
-                )
+                    keep: self.first_dir(key),
+                };
+                this_program(files::PUT, &task)
+            }
+            Deed::ChangeFile(change) => {
+                let task = ChangeTask {
+                    change: change.clone(),
+                    keep: self.first_dir(key),
+                };
+                this_program(files::CHANGE, &task)
             }
             Deed::Own { .. } => (Command::Argv(Vec::new()).argv(), None),
         };
@@ -422,6 +444,12 @@ impl<S: Scripts> Driver<S> {
             }
         }
     }
+}
+
+/// This program as a command, with what it reads on its standard input.
+fn this_program(name: &str, task: &impl serde::Serialize) -> (Vec<String>, Option<String>) {
+    let argv = vec![files::THIS_PROGRAM.to_owned(), name.to_owned()];
+    (argv, Some(json_text(task)))
 }
 
 /// Waits until a step is over.

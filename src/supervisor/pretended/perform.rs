@@ -4,7 +4,9 @@ use std::path::Path;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::target::pretended::{CommandAnswer, CommandCall};
-use crate::words::call::{BackOut, Call, CallId, Command, Deed, Step, Undo};
+use crate::words::call::{
+    BackOut, Call, CallId, Change, Command, Deed, FileChange, Step, Undo,
+};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{Captured, CutOff, End, StepEnd};
@@ -94,18 +96,11 @@ impl PretendedDriver {
             }
             Deed::PutFile(file) => {
                 self.keep_former(&key.id, step);
-                let mut end = blank_end();
-                match self.world.put(file) {
-                    Ok(changed) => {
-                        let text = if changed { "changed\n" } else { "unchanged\n" };
-                        printed(&mut end, text, "");
-                    }
-                    Err(problem) => {
-                        end.end = End::Exited { code: 1 };
-                        printed(&mut end, "", &format!("{problem}\n"));
-                    }
-                }
-                end
+                file_end(self.world.put(file))
+            }
+            Deed::ChangeFile(change) => {
+                let changed = self.world.change_file(&self.kept(&key.id), change);
+                file_end(changed)
             }
             Deed::Own { name, args } => {
                 let mut end = blank_end();
@@ -239,8 +234,32 @@ pub(super) fn deed_text(deed: &Deed) -> String {
             Some(source) => format!("upload {source} to {}", file.path),
             None => format!("write {}", file.path),
         },
+        Deed::ChangeFile(FileChange { path, change, .. }) => match change {
+            Change::Keep { .. } => format!("keep {path}"),
+            Change::Remove => format!("remove {path}"),
+            Change::Link { to } => format!("link {path} to {to}"),
+            Change::Directory { .. } => format!("make the directory {path}"),
+            Change::Mode { mode } => format!("set the mode of {path} to {mode:04o}"),
+            Change::Owner { owner, .. } => format!("give {path} to {owner}"),
+            Change::Copy { from } => format!("copy {from} to {path}"),
+            Change::Move { from } => format!("move {from} to {path}"),
+        },
         Deed::Own { name, .. } => name.clone(),
     }
+}
+
+/// The end of a step that changed a file, or could not.
+fn file_end(changed: Result<bool, String>) -> StepEnd {
+    let mut end = blank_end();
+    match changed {
+        Ok(true) => printed(&mut end, "changed\n", ""),
+        Ok(false) => printed(&mut end, "unchanged\n", ""),
+        Err(problem) => {
+            end.end = End::Exited { code: 1 };
+            printed(&mut end, "", &format!("{problem}\n"));
+        }
+    }
+    end
 }
 
 fn ended_by(answer: &CommandAnswer, limit_ms: u64) -> StepEnd {

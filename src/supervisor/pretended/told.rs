@@ -127,7 +127,7 @@ impl Deeds {
                 done.outcome = Some(outcome);
                 let word = match &done.step.deed {
                     Deed::Command(_) => "run ",
-                    Deed::PutFile(_) | Deed::Own { .. } => "",
+                    Deed::PutFile(_) | Deed::ChangeFile(_) | Deed::Own { .. } => "",
                 };
                 let line = format!("{id} {word}{}: {}{code}", done.text, outcome.word());
                 self.calls.push(line);

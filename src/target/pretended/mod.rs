@@ -1,6 +1,7 @@
 //! A host that is only pretended: a tree of files, answers of commands and of web servers, a clock.
 //! Nothing of it touches the machine, but for reading files below a project's own directory.
 
+mod changes;
 mod commands;
 mod tree;
 
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::words::call::{Command, PutFile};
+use serde_json::Value;
+
+use crate::words::call::{Command, FileChange, PutFile};
 use crate::words::clock::{Clock as _, ManualClock};
 use crate::words::probe::{ProbeEnd, ProbeExit, ProbeSpec};
 use crate::words::suggest::nearest;
@@ -19,7 +22,10 @@ use super::files::sha256_of;
 use super::host::Host;
 use super::http;
 use super::installed::{Found, HowToAsk, InstalledError, NotInstalled, Run};
+use super::likeness::Wanted as WantedFile;
 use super::probe::Cancel;
+
+use changes::Store;
 
 pub use commands::{Answer, CommandAnswer, CommandCall, Commands, Given, Wanted, glob};
 pub(crate) use tree::described;
@@ -70,7 +76,7 @@ struct Facts {
     /// A run is over: the next one has a begin of its own.
     over: bool,
     /// What was at paths before steps changed them.
-    kept: BTreeMap<String, Vec<(PathBuf, Option<Entry>)>>,
+    kept: BTreeMap<String, Store>,
 }
 
 /// Something was asked for that nobody has said anything of.
@@ -358,35 +364,31 @@ impl World {
     /// it first counts.
     pub fn keep(&self, name: &str, path: &Path) {
         let mut facts = self.facts();
-        if facts.kept.contains_key(name) {
-            return;
-        }
-        let below = facts.scene.files.below(path);
-        let entries = below.into_iter().rev().map(|path| {
-            let entry = facts.scene.files.entry(&path);
-            (path, entry)
-        });
-        let entries = entries.collect();
-        facts.kept.insert(name.to_owned(), entries);
+        let Facts { kept, scene, .. } = &mut *facts;
+        kept.entry(name.to_owned())
+            .or_default()
+            .keep(&scene.files, path);
+    }
+
+    /// Changes something at a path and keeps under a name what was there; says whether anything
+    /// changed.
+    ///
+    /// # Errors
+    /// What was wrong, in the words of a real step.
+    pub fn change_file(&self, name: &str, change: &FileChange) -> Result<bool, String> {
+        let now_ms = self.now_ms();
+        let mut facts = self.facts();
+        let Facts { kept, scene, .. } = &mut *facts;
+        let kept = kept.entry(name.to_owned()).or_default();
+        kept.change(&mut scene.files, change, now_ms)
     }
 
     /// Puts back what was kept under a name; says what came of it.
     #[must_use]
     pub fn put_back(&self, name: &str) -> String {
         let mut facts = self.facts();
-        let Some(entries) = facts.kept.get(name).cloned() else {
-            return "it was not touched\n".into();
-        };
-        let Some((path, _)) = entries.first().cloned() else {
-            return "it was not touched\n".into();
-        };
-        for path in facts.scene.files.below(&path) {
-            facts.scene.files.set(&path, None);
-        }
-        for (path, entry) in entries {
-            facts.scene.files.set(&path, entry);
-        }
-        format!("{} is as it was\n", path.display())
+        let kept = facts.kept.get(name).cloned().unwrap_or_default();
+        kept.put_back(&mut facts.scene.files)
     }
 
     /// The entry at a path, not followed.
@@ -452,6 +454,20 @@ impl Host for World {
         self.look(|scene| scene.files.read(path))
             .map(|bytes| sha256_of(&bytes))
             .map_err(|problem| format!("{} can't be read: {problem}", path.display()))
+    }
+
+    fn file_info(
+        &self,
+        path: &Path,
+        wanted: &WantedFile,
+        text: bool,
+        digest: bool,
+    ) -> Result<Value, String> {
+        self.look(|scene| changes::info(&scene.files, path, wanted, text, digest))
+    }
+
+    fn list_files(&self, path: &Path) -> Result<Value, String> {
+        self.look(|scene| changes::list(&scene.files, path))
     }
 
     fn disk_free(&self, path: &Path) -> Result<u64, String> {

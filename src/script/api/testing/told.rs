@@ -225,6 +225,11 @@ fn is_step(wanted: &Dynamic, done: &Done) -> Result<bool, Halt> {
     let step = &done.step;
     let file = match &step.deed {
         Deed::PutFile(file) => Some(file),
+        Deed::Command(_) | Deed::ChangeFile(_) | Deed::Own { .. } => None,
+    };
+    let path = match &step.deed {
+        Deed::PutFile(file) => Some(file.path.as_str()),
+        Deed::ChangeFile(change) => Some(change.path.as_str()),
         Deed::Command(_) | Deed::Own { .. } => None,
     };
     for (key, value) in map.iter() {
@@ -234,9 +239,9 @@ fn is_step(wanted: &Dynamic, done: &Done) -> Result<bool, Halt> {
             "command" => match &step.deed {
                 Deed::Command(command) if value.is_array() => command_of(value) == *command,
                 Deed::Command(command) => is(Some(&command.to_string())),
-                Deed::PutFile(_) | Deed::Own { .. } => false,
+                Deed::PutFile(_) | Deed::ChangeFile(_) | Deed::Own { .. } => false,
             },
-            "path" => is(file.map(|file| file.path.as_str())),
+            "path" => is(path),
             "text" => file.and_then(|file| file.text.as_ref()) == Some(&value.to_string()),
             "mode" => file.is_some_and(|file| file.mode == mode_of(value)),
             "owner" => is(file.and_then(|file| file.owner.as_deref())),

@@ -38,6 +38,14 @@ fn show(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 
+/// What the journal holds of a simulated run; for those who read journals.
+pub(crate) fn journal(seed: u64) -> Vec<crate::words::event::Stamped> {
+    let mut world = World::new(seed, false);
+    // Whether every promise was kept is another test's matter.
+    let _ = world.run();
+    world.journal()
+}
+
 /// One run, told from its begin to its end.
 fn told(seed: u64) -> (String, Result<(), String>) {
     let mut world = World::new(seed, true);

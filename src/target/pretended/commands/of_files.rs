@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::words::call::Command;
 
+use super::super::changes::entries_at;
 use super::super::tree::whole_owner;
 use super::super::{Entry, Kind, Scene};
 use super::{CommandAnswer, CommandCall};
@@ -289,19 +290,7 @@ impl Files<'_> {
     }
 
     fn copies(&self, source: &Path, target: &Path) -> Vec<(PathBuf, Entry)> {
-        let mut all = self.scene.files.below(source);
-        all.reverse();
-        let copies = all.into_iter().filter_map(|path| {
-            let entry = self.scene.files.entry(&path)?;
-            let rest = path.strip_prefix(source).ok()?;
-            let to = if rest.as_os_str().is_empty() {
-                target.to_owned()
-            } else {
-                target.join(rest)
-            };
-            Some((to, entry))
-        });
-        copies.collect()
+        entries_at(&self.scene.files, source, target)
     }
 
     fn cp(&mut self, from: &str, to: &str, deep: bool, keep: bool, as_file: bool) -> Result {

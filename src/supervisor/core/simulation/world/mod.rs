@@ -14,7 +14,7 @@ use crate::supervisor::core::{Core, Ended, Input, ScriptEnd, Try};
 use crate::supervisor::recorded::Recorded;
 use crate::words::call::CallId;
 use crate::words::clock::Now;
-use crate::words::event::{Actor, Event, Verdict};
+use crate::words::event::{Actor, Event, Stamped, Verdict};
 use crate::words::outcome::RunOutcome;
 
 use super::invariants::Checker;
@@ -214,6 +214,18 @@ impl World {
 
     pub(super) fn trace(&self) -> &str {
         self.trace.as_deref().unwrap_or_default()
+    }
+
+    /// What is in the journal.
+    pub(super) fn journal(&self) -> Vec<Stamped> {
+        let events = self.durable.iter().zip(1..);
+        let stamped = events.map(|((event, at_ms), seq)| Stamped {
+            run: "20260321-2100-0007".into(),
+            seq,
+            at_ms: *at_ms,
+            event: event.clone(),
+        });
+        stamped.collect()
     }
 
     fn tell(&mut self, what: impl FnOnce() -> String) {

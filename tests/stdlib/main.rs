@@ -1,0 +1,12 @@
+//! The helpers of `std/…`, through the real program: that each is idempotent, and that whatever happens
+//! in it, its back-out leaves what was there before.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod broken;
+mod examples;
+mod files;
+mod harness;
+mod killed_steps;
+mod whole_tree;
