@@ -23,6 +23,7 @@ use super::refuse::say;
 /// `.rhai` files. Plans import them as "NAME/FILE". What a project wants stands in its
 /// `deployrun.toml`; what it has is pinned in `deployrun.lock`, by commit and SHA-256.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The project's directory [default: that of the nearest deployrun.toml, here or above]
     #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_PROJECT")]
@@ -33,6 +34,14 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun lib list
+      what the project has
+  deployrun lib update
+      pins what is newest
+  deployrun lib verify
+      compares every file with the lock, in a pipeline";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {

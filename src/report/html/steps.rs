@@ -167,24 +167,24 @@ fn deed(step: &Step) -> Markup {
 
 fn change_file(change: &FileChange) -> Markup {
     let path = html! { code.wrap { (t(&change.path)) } };
-    html! {
-        @match &change.change {
-            Change::Keep { content: true } => { "keeps " (path) },
-            Change::Keep { content: false } => { "keeps owners, modes and attributes of " (path) },
-            Change::Remove => { "removes " (path) },
-            Change::Link { to } => { "makes " (path) " a link to " code.wrap { (t(to)) } },
-            Change::Directory { mode, owner } => {
-                "makes the directory " (path)
-                @if let Some(mode) = mode { ", mode " code { (format!("{mode:04o}")) } }
-                @if let Some(owner) = owner { ", owner " code { (t(owner)) } }
-            },
-            Change::Mode { mode } => { "gives " (path) " the mode " code { (format!("{mode:04o}")) } },
-            Change::Owner { owner, below } => {
-                "gives " (path) @if *below { " and all in it" } " to " code { (t(owner)) }
-            },
-            Change::Copy { from } => { "copies " code.wrap { (t(from)) } " to " (path) },
-            Change::Move { from } => { "moves " code.wrap { (t(from)) } " to " (path) },
+    let code = |text: &str| html! { code.wrap { (t(text)) } };
+    match &change.change {
+        Change::Keep { .. } => html! { "keeps what is at " (path) },
+        Change::Remove => html! { "removes " (path) },
+        Change::Link { to } => html! { "makes " (path) " a symbolic link to " (code(to)) },
+        Change::Directory { mode, owner } => html! {
+            "makes the directory " (path)
+            @if let Some(mode) = mode { ", mode " (code(&format!("{mode:04o}"))) }
+            @if let Some(owner) = owner { ", owner " (code(owner)) }
+        },
+        Change::Mode { mode } => {
+            html! { "gives " (path) " the mode " (code(&format!("{mode:04o}"))) }
         }
+        Change::Owner { owner, below } => html! {
+            "gives " (path) @if *below { " and all below it" } " the owner " (code(owner))
+        },
+        Change::Copy { from } => html! { "makes " (path) " a copy of " (code(from)) },
+        Change::Move { from } => html! { "moves " (code(from)) " to " (path) },
     }
 }
 
