@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,11 +14,14 @@ use crate::journal::{
 };
 use crate::script::api;
 use crate::script::check;
-use crate::script::engine::{self, Surroundings};
+use crate::script::engine::{self, Entry, Surroundings};
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::run::PlanScripts;
 use crate::script::secret_source;
+use crate::script::testing::real::{RealRun, RealRuns};
+use crate::script::testing::stage::Stage;
+use crate::script::testing::whole_plan::Ran;
 use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
@@ -152,6 +156,8 @@ pub struct Runner {
     standby: Standby,
     known: Vec<Stamped>,
     levels: Vec<Change>,
+    stage: Option<Arc<Stage>>,
+    entry: Option<Entry>,
 }
 
 /// A report that tells nothing.
@@ -182,6 +188,8 @@ impl Runner {
             standby: Standby::default(),
             known: Vec::new(),
             levels: Vec::new(),
+            stage: None,
+            entry: None,
         }
     }
 
@@ -269,6 +277,20 @@ impl Runner {
     ) -> Self {
         self.functions
             .push(api::own_function(name, params, true, doc, Box::new(call)));
+        self
+    }
+
+    /// Runs this for a test: `entry` in place of the plan's own text, with these functions.
+    #[must_use]
+    pub(crate) fn for_test(
+        mut self,
+        stage: Arc<Stage>,
+        functions: Vec<Function>,
+        entry: Option<Entry>,
+    ) -> Self {
+        self.functions = functions;
+        self.stage = Some(stage);
+        self.entry = entry;
         self
     }
 
@@ -514,7 +536,8 @@ impl Runner {
             functions: Arc::new(self.functions),
             args: from_json(&args),
             modules: Arc::default(),
-            stage: None,
+            stage: self.stage,
+            entry: self.entry,
         });
         let mut scripts = PlanScripts::new(surroundings, shared.clone());
         // Its engine is built while the journal is opened.
@@ -544,6 +567,47 @@ impl Runner {
             left: end.is_none(),
             end,
         })
+    }
+}
+
+/// Runs for tests that act on this machine. When one of them was interrupted, none follows.
+pub(crate) fn real_runs() -> RealRuns {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    Arc::new(move |run: RealRun| {
+        if interrupted.load(Ordering::SeqCst) {
+            return Err("it was interrupted before".to_owned());
+        }
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let summary = Runner::new(run.state_dir)
+            .args(run.how.args)
+            .override_window(run.how.override_window)
+            .report(Box::new(Listener(events.clone())))
+            .handle_signals()
+            .for_test(run.stage, run.functions, run.entry)
+            .run(run.plan)
+            .map_err(|error| error.to_string())?;
+        let events = events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let is_signal = |event: &Event| matches!(event, Event::Interrupted { .. });
+        interrupted.fetch_or(events.iter().any(is_signal), Ordering::SeqCst);
+        let end = summary.end.ok_or("the run was left before its end")?;
+        Ok(Ran { end, events })
+    })
+}
+
+/// A report that keeps what it hears.
+struct Listener(Arc<Mutex<Vec<Event>>>);
+
+impl Report for Listener {
+    fn event(&mut self, event: &Stamped) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push(event.event.clone());
+    }
+
+    fn unwritten(&mut self, event: &Stamped) {
+        self.event(event);
     }
 }
 

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Runner;
 use crate::report::{diagnostics, github, out, sarif};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::json_text;
 use crate::words::hidden::visible;
-use crate::Runner;
 
 use super::context::{Context, Format};
 use super::levels::Levels;

@@ -22,8 +22,8 @@ mod resume;
 mod run;
 mod runs;
 mod show;
-mod test;
 mod status;
+mod test;
 mod values;
 mod window;
 

@@ -2,8 +2,9 @@
 
 use std::path::PathBuf;
 
-use crate::report::tests::{
-    coverage_table, failure, json_line, json_summary, junit, lcov, line, summary,
+use crate::report::junit::tested as junit;
+use crate::report::tested::{
+    coverage_table, failure, json_line, json_summary, lcov, line, summary,
 };
 use crate::report::{diagnostics, out};
 use crate::script::testing::suite::{self, Suite};
@@ -15,6 +16,7 @@ use super::context::{Context, Format};
 ///
 /// Tests are the functions `test_…` of files that end in `_test.rhai`.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Test files, and directories to look for them
     #[arg(value_name = "PATH", default_value = ".")]
@@ -36,10 +38,24 @@ pub(super) struct Args {
     /// Prints which lines of modules and plans were run
     #[arg(long)]
     coverage: bool,
+    /// Runs also the tests that act on this machine: those of files that say `//! real`
+    #[arg(long)]
+    real: bool,
     /// Writes which lines were run to a file, in the format of lcov
     #[arg(long, value_name = "FILE")]
     lcov: Option<PathBuf>,
 }
+
+const EXAMPLES: &str = "Exit status:
+  0  all tests passed
+  1  a test failed, or there was none
+  2  wrong usage
+
+Examples:
+  deployrun test
+  deployrun test tests/web_test.rhai --filter backed_out
+  deployrun test --coverage --lcov coverage.lcov
+  deployrun test --format junit > tests.xml";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let wants_coverage = args.coverage || args.lcov.is_some();
@@ -65,7 +81,8 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let jobs = args.jobs.map_or_else(suite::jobs, usize::from);
     let faulty = tell_faulty(context, &suite);
     let mut results = Vec::new();
-    let tally = suite.run(&args.filter, jobs, |result| {
+    let real = args.real.then(crate::runner::real_runs);
+    let tally = suite.run(&args.filter, jobs, real.as_ref(), |result| {
         match context.format {
             Format::Json => out::line(&json_line(result)),
             Format::Junit => {}

@@ -16,10 +16,10 @@ pub mod line;
 pub mod lines;
 pub mod out;
 pub mod output;
-pub mod tests;
 pub mod sarif;
 pub mod status;
 pub mod story;
+pub mod tested;
 mod thread;
 pub mod trace;
 

@@ -86,6 +86,17 @@ pub struct Surroundings {
     pub modules: Arc<Mutex<std::collections::HashMap<String, Shared<Module>>>>,
     /// What a test is played on, if it is one.
     pub stage: Option<Arc<Stage>>,
+    /// What is run in place of the plan's own text.
+    pub entry: Option<Entry>,
+}
+
+/// A closure that is run in place of a plan.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// It.
+    pub closure: Closure,
+    /// Is it backed out when it has ended well?
+    pub back_out: bool,
 }
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);

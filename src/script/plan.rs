@@ -102,6 +102,15 @@ impl Plan {
         Ok(plan)
     }
 
+    /// The same plan, with another directory in which its commands run.
+    #[must_use]
+    pub fn rooted(&self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// A plan of which the sources are at hand; its commands run in `root`.
     #[must_use]
     pub fn from_sources(main: &str, root: &Path, sources: BTreeMap<String, String>) -> Self {

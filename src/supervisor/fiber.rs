@@ -261,6 +261,8 @@ pub struct Fiber<K> {
     stop: Arc<AtomicBool>,
     cancel: Cancel,
     spending: Spending,
+    /// What is said of a call that does more than look where only looks are allowed.
+    only_looks: &'static str,
 }
 
 impl<K: Clone> Fiber<K> {
@@ -281,6 +283,7 @@ impl<K: Clone> Fiber<K> {
             stop,
             cancel,
             spending: Spending::default(),
+            only_looks: "a check, a watch and a verify only read",
         }
     }
 
@@ -290,6 +293,20 @@ impl<K: Clone> Fiber<K> {
         let fiber = Self::new(shared, "w".into(), stop, cancel);
         fiber.observing.store(1, Ordering::SeqCst);
         fiber
+    }
+
+    /// An observer with its own words for a call that does more than look.
+    #[must_use]
+    pub fn onlooker(
+        shared: Arc<Shared<K>>,
+        stop: Arc<AtomicBool>,
+        cancel: Cancel,
+        only_looks: &'static str,
+    ) -> Self {
+        Self {
+            only_looks,
+            ..Self::observer(shared, stop, cancel)
+        }
     }
 
     /// What it shares with the others.
@@ -510,9 +527,7 @@ impl<K: Clone> Fiber<K> {
 
     fn only_reads(&self, function: &str) -> Result<(), Halt> {
         if self.is_observing() {
-            let text = format!(
-                "`{function}` may not be called here: a check, a watch and a verify only read"
-            );
+            let text = format!("`{function}` may not be called here: {}", self.only_looks);
             return Err(Halt::Throw(Failure::new(text)));
         }
         Ok(())

@@ -24,6 +24,8 @@ pub struct TestResult {
     pub line: u32,
     /// What went wrong, if anything did.
     pub failure: Option<TestFailure>,
+    /// Was it not run, because it acts on this machine?
+    pub skipped: bool,
     /// Cases of tables that it played.
     pub cases: u32,
     /// How long it took on the machine's clock.
@@ -48,6 +50,8 @@ pub struct Tally {
     pub passed: usize,
     /// Tests that failed.
     pub failed: usize,
+    /// Tests that were not run.
+    pub skipped: usize,
     /// Cases of tables that were played.
     pub cases: u64,
     /// Files with errors, whose tests were not run.
@@ -59,9 +63,10 @@ pub struct Tally {
 impl Tally {
     /// Counts a test.
     pub fn count(&mut self, result: &TestResult) {
-        match result.failure {
-            None => self.passed += 1,
-            Some(_) => self.failed += 1,
+        match (&result.failure, result.skipped) {
+            (Some(_), _) => self.failed += 1,
+            (None, true) => self.skipped += 1,
+            (None, false) => self.passed += 1,
         }
         self.cases += u64::from(result.cases);
     }

@@ -21,7 +21,7 @@ mod shells;
 mod show;
 mod status;
 mod statuses;
-mod testing;
 mod style;
+mod testing;
 mod trace_tree;
 mod tracing;

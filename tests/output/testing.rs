@@ -230,6 +230,7 @@ fn junit_holds_what_went_wrong() {
         ("b_test.rhai", "fn test_x() { asert(true); }\n"),
     ]);
     let told = scene.run(&["test", "--format", "junit"]).expect(1);
+    super::show::validate(&told.out);
     let time = regex::Regex::new(r#"time="[0-9.]+""#).expect("a pattern");
     let shown = time.replace_all(&told.out, "time=\"TIME\"").into_owned();
     scene.exact_snapshot("test_junit", &shown);
@@ -426,4 +427,76 @@ fn nothing_real_is_done() {
     });
     let wrote: Vec<&str> = wrote.collect();
     assert!(wrote.is_empty(), "{wrote:#?}");
+}
+
+/// Tests that act on this machine run only when they are asked for, in a directory of their own.
+#[test]
+fn tests_that_act_say_so_and_are_asked_for() {
+    let real = r#"//! Helpers, tried on this machine.
+//! real
+import "../lib/web" as web;
+
+fn switch_over(version) {
+    write_file("version", version);
+    run(["ln", "-sfn", version, "current"], #{ timeout: 10, back_out: ["rm", "current"] });
+}
+fn test_undone() {
+    given_file("version", "1", #{ mode: "0600" });
+    let run = run_helper(|| switch_over("2"), #{ back_out: true });
+    assert_eq(run.outcome, "backed-out");
+    assert_eq(run.backed_out, ["rm current", "put back " + run.backed_out[1].sub_string(9)]);
+    assert_as_before();
+    assert_file("version", #{ text: "1", mode: "0600" });
+    assert_eq(probe("cat version").stdout, "1");
+}
+fn test_done() {
+    let run = run_helper(|| switch_over("2"));
+    assert_eq(run.outcome, "released");
+    assert_file("current", #{ link: "2" });
+    assert_file("version", "2");
+    assert_steps(["write *version", "ln -sfn 2 current"]);
+}
+fn test_plan() {
+    let run = run_plan("../plan.rhai", #{ args: #{ text: "hello" } });
+    assert_eq(run.outcome, "released");
+    assert_file("made.txt", "hello\n");
+}
+fn test_helper_called_directly() { switch_over("2"); }
+fn test_given_command() { given_command("x"); }
+fn test_file_elsewhere() { given_file("/etc/x", ""); }
+fn test_fails() { run_helper(|| switch_over("3")); assert_no_file("current"); }
+"#;
+    let plan = r#"plan(#{ name: "p", environment: "test" });
+run(["sh", "-c", `echo ${args.text} > made.txt`], #{ timeout: 10, back_out: () });
+"#;
+    let scene = scene(&[
+        ("lib/web.rhai", WEB),
+        ("plan.rhai", plan),
+        ("tests/real_test.rhai", real),
+    ]);
+    let told = scene.run(&["test"]).expect(0);
+    assert!(
+        told.out.contains("skip  tests/real_test.rhai  test_done\n"),
+        "{}",
+        told.out
+    );
+    assert!(
+        told.out.ends_with("7 tests: 0 passed, 7 skipped in <1ms\n")
+            || told.out.contains("0 passed, 7 skipped in "),
+        "{}",
+        told.out
+    );
+    let temporary = scene.path("tmp");
+    std::fs::create_dir(&temporary).expect("it can be made");
+    let mut command = scene.command(&["test", "--real"]);
+    let told = super::scene::told(command.env("TMPDIR", &temporary)).expect(1);
+    let shown = normal(&scene, &told.out);
+    let kept = regex::Regex::new(r"deployrun-test-\d+-\d+").expect("a pattern");
+    scene.exact_snapshot("test_real", &kept.replace_all(&shown, "deployrun-test-N"));
+    // What has failed is kept, and nothing else; the project is as it was.
+    let kept = std::fs::read_dir(&temporary).expect("it is there").count();
+    assert_eq!(kept, 4);
+    for name in ["version", "current", "made.txt", "tests/version", "state"] {
+        assert!(!scene.path(name).exists(), "{name}");
+    }
 }

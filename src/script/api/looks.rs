@@ -151,5 +151,7 @@ fn list_files(args: &Args) -> Result<Dynamic, Halt> {
 }
 
 fn sha256(args: &Args) -> Result<Dynamic, Halt> {
-    look(args, || args.host().sha256(&args.path("path")).map(Value::from))
+    look(args, || {
+        args.host().sha256(&args.path("path")).map(Value::from)
+    })
 }

@@ -173,7 +173,7 @@ fn dispatch(
             super::functions::Handler::Api(call) => call(&args),
             super::functions::Handler::Own(own) => own::call(&args, own),
             super::functions::Handler::Test(call) => match stage {
-                Some(stage) => call(&args, stage),
+                Some(stage) => testing::call(&args, stage, *call),
                 None => Err(testing::only_in_tests(function)),
             },
         },

@@ -16,11 +16,13 @@ use crate::supervisor::fiber::{Armed, Fiber, Shared};
 use crate::supervisor::pretended::{PretendedDriver, Scripts};
 use crate::supervisor::recorded::Recorded;
 use crate::supervisor::spending::Spent;
+use crate::target::host::{Host, ThisMachine};
 use crate::target::probe::Cancel;
 use crate::words::call::CallId;
 use crate::words::event::Verdict;
 use crate::words::outcome::Outcome;
 
+use super::real::ONLY_LOOKS;
 use super::stage::Stage;
 
 /// What every run of a test finds in its environment.
@@ -65,9 +67,13 @@ impl Acting {
             (name, surroundings.plan.root().to_owned()),
         ));
         driver.approve(stage.approvals());
+        let host: Arc<dyn Host> = match stage.real {
+            Some(_) => Arc::new(ThisMachine),
+            None => stage.world.clone(),
+        };
         let shared = Arc::new(Shared::new(
             driver.clone(),
-            stage.world.clone(),
+            host,
             recorded,
             Arc::new(stage.clock.clone()),
             environment(),
@@ -80,7 +86,11 @@ impl Acting {
         };
         driver.connect(Arc::new(scripts), shared.secrets.clone());
         let cancel = Cancel::new()?;
-        let fiber = Arc::new(Fiber::new(shared.clone(), String::new(), stop, cancel));
+        let fiber = match stage.real {
+            Some(_) => Fiber::onlooker(shared.clone(), stop, cancel, ONLY_LOOKS),
+            None => Fiber::new(shared.clone(), String::new(), stop, cancel),
+        };
+        let fiber = Arc::new(fiber);
         Ok(Self {
             driver,
             shared,

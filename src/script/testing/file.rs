@@ -1,9 +1,10 @@
 //! A test file: its tests, and how one of them is run.
 
+use std::fmt::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rhai::{Dynamic, EvalAltResult, Scope};
 
@@ -19,6 +20,7 @@ use crate::words::test_result::{TestFailure, TestName, TestResult};
 
 use super::acting::Acting;
 use super::coverage::Coverage;
+use super::real::{self, MARK, Real, RealRuns};
 use super::stage::{Failed, Plans, Stage};
 
 /// A file with tests, read and parsed once.
@@ -28,6 +30,8 @@ pub struct TestFile {
     plan: Arc<Plan>,
     functions: Arc<Vec<Function>>,
     tests: Vec<TestName>,
+    /// Does it say that it acts on this machine?
+    acts: bool,
 }
 
 impl TestFile {
@@ -50,6 +54,10 @@ impl TestFile {
             }
         }
         tests.sort_by_key(|test| test.line);
+        let acts = plan.sources().get(plan.main()).is_some_and(|text| {
+            let mut head = text.lines().take_while(|line| line.starts_with("//"));
+            head.any(|line| line.trim_end() == MARK)
+        });
         let mut functions = api::functions();
         functions.extend(api::testing::functions());
         Ok(Self {
@@ -57,6 +65,7 @@ impl TestFile {
             plan,
             functions: Arc::new(functions),
             tests,
+            acts,
         })
     }
 
@@ -90,17 +99,46 @@ impl TestFile {
         test: &TestName,
         plans: &Plans,
         coverage: Option<Arc<Coverage>>,
+        runs: Option<&RealRuns>,
     ) -> TestResult {
+        let alone = self.acts.then(real::alone);
         let since = Instant::now();
+        let mut result = TestResult {
+            file: self.shown.clone(),
+            name: test.name.clone(),
+            line: test.line,
+            failure: None,
+            skipped: false,
+            cases: 0,
+            took: Duration::ZERO,
+        };
+        let real = match (self.acts, runs) {
+            (false, _) => None,
+            (true, None) => {
+                result.skipped = true;
+                return result;
+            }
+            (true, Some(runs)) => match Real::new(runs.clone()) {
+                Ok(real) => Some(real),
+                Err(error) => {
+                    result.failure = Some(TestFailure {
+                        message: format!("a scratch directory can't be made: {error}"),
+                        ..TestFailure::default()
+                    });
+                    return result;
+                }
+            },
+        };
         let stage = Arc::new(Stage::new(
             self.plan.root(),
             self.plan.main(),
             &test.name,
             plans.clone(),
             coverage,
+            real,
         ));
         let played = catch_unwind(AssertUnwindSafe(|| self.play(test, &stage)));
-        let failure = match played {
+        result.failure = match played {
             Ok(failure) => failure,
             Err(_) => Some(TestFailure {
                 message: "deployrun has a defect: it panicked while it ran the test".into(),
@@ -108,24 +146,33 @@ impl TestFile {
             }),
         };
         stage.close();
-        TestResult {
-            file: self.shown.clone(),
-            name: test.name.clone(),
-            line: test.line,
-            failure,
-            cases: stage.cases(),
-            took: since.elapsed(),
+        if let Some(real) = &stage.real {
+            match &mut result.failure {
+                None => real.tidy_up(),
+                Some(failure) => {
+                    let scratch = real.scratch().display();
+                    let _ = write!(failure.detail, "\n   = its files are kept in {scratch}");
+                }
+            }
         }
+        drop(alone);
+        result.cases = stage.cases();
+        result.took = since.elapsed();
+        result
     }
 
     fn play(&self, test: &TestName, stage: &Arc<Stage>) -> Option<TestFailure> {
         let args = serde_json::json!({ "rest": [] });
         let surroundings = Arc::new(Surroundings {
-            plan: self.plan.clone(),
+            plan: match &stage.real {
+                Some(real) => Arc::new(self.plan.rooted(&real.work())),
+                None => self.plan.clone(),
+            },
             functions: self.functions.clone(),
             args: crate::script::value::from_json(&args),
             modules: Arc::default(),
             stage: Some(stage.clone()),
+            entry: None,
         });
         stage.set(&surroundings);
         let (name, core) = (stage.next_run(), stage.core());
@@ -232,7 +279,7 @@ impl TestFile {
             detail.push_str(line);
         }
         if let Some(hint) = failed.hint.filter(|_| told.is_none()) {
-            detail.push_str(&format!("\n   = hint: {hint}"));
+            let _ = write!(detail, "\n   = hint: {hint}");
         }
         detail.push_str(&calls(&deeds.calls));
         Some(TestFailure {
@@ -253,7 +300,7 @@ fn calls(calls: &[String]) -> String {
     let mut text = String::from("\n   = what the code did:");
     let more = calls.len().saturating_sub(CALLS_MAX);
     if more > 0 {
-        text.push_str(&format!("\n     | … {more} calls before"));
+        let _ = write!(text, "\n     | … {more} calls before");
     }
     for call in calls.iter().skip(more) {
         text.push_str("\n     | ");

@@ -6,6 +6,7 @@ pub mod cases;
 pub mod coverage;
 pub mod diff;
 mod file;
+pub mod real;
 pub mod stage;
 pub mod suite;
 pub mod whole_plan;

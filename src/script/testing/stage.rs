@@ -17,7 +17,7 @@ use crate::script::plan::Plan;
 use crate::supervisor::core::{ArmedStatus, Core, ScriptEnd, Settings};
 use crate::supervisor::fiber::Fiber;
 use crate::supervisor::pretended::{Deeds, Faults, PretendedDriver};
-use crate::target::pretended::World;
+use crate::target::pretended::{Difference, World};
 use crate::target::probe::Cancel;
 use crate::words::clock::{Clock as _, ManualClock, Now};
 use crate::words::diagnostic::Level;
@@ -26,6 +26,7 @@ use crate::words::place::Place;
 
 use super::acting::Acting;
 use super::coverage::Coverage;
+use super::real::Real;
 use super::whole_plan::somebody;
 
 /// When tests begin unless they say otherwise: a Monday noon, in milliseconds since 1970.
@@ -60,6 +61,10 @@ pub struct Stage {
     pub faults: Arc<Mutex<Faults>>,
     /// Which lines were run, if somebody wants to know.
     pub coverage: Option<Arc<Coverage>>,
+    /// What it has when it acts on this machine.
+    pub real: Option<Real>,
+    /// What real runs have told.
+    heard: Mutex<Vec<Event>>,
     root: PathBuf,
     file: String,
     name: String,
@@ -94,16 +99,23 @@ impl Stage {
         name: &str,
         plans: Plans,
         coverage: Option<Arc<Coverage>>,
+        real: Option<Real>,
     ) -> Self {
         let clock = ManualClock::at(Now {
             boot_ms: BOOT_MS,
             wall_ms: BEGIN_MS,
         });
         Self {
-            world: Arc::new(World::new(root, clock.clone())),
+            // A test that acts on this machine looks at it.
+            world: Arc::new(World::new(
+                if real.is_some() { Path::new("/") } else { root },
+                clock.clone(),
+            )),
             clock,
             faults: Arc::default(),
             coverage,
+            real,
+            heard: Mutex::default(),
             root: root.to_owned(),
             file: file.to_owned(),
             name: name.to_owned(),
@@ -180,6 +192,11 @@ impl Stage {
         PretendedDriver::core_behind_the_gate(self.settings(), self.clock.now())
     }
 
+    /// What a real run has told.
+    pub(super) fn heard(&self, events: &[Event]) {
+        lock(&self.heard).extend_from_slice(events);
+    }
+
     /// The name of the next run.
     pub(super) fn next_run(&self) -> String {
         format!("run {}", self.numbers.fetch_add(1, Ordering::Relaxed) + 1)
@@ -192,7 +209,17 @@ impl Stage {
         for driver in lock(&self.runs).iter() {
             events.extend(driver.events().into_iter().map(|(event, _)| event));
         }
+        events.extend(lock(&self.heard).iter().cloned());
         Deeds::of(&events)
+    }
+
+    /// What differs from before the code under test acted.
+    #[must_use]
+    pub fn changed(&self) -> Vec<Difference> {
+        match &self.real {
+            Some(real) => real.changed(),
+            None => self.world.changed(),
+        }
     }
 
     /// A call is made at this place.

@@ -13,6 +13,7 @@ use crate::words::test_result::{Tally, TestResult};
 
 use super::TestFile;
 use super::coverage::Coverage;
+use super::real::RealRuns;
 use super::stage::Plans;
 use super::{ENDING, is_test_file};
 
@@ -168,9 +169,16 @@ impl Suite {
         self.files.iter().flat_map(of).collect()
     }
 
-    /// Runs the tests whose file and name hold this text, on so many threads. Results are told in
+    /// Runs the tests whose file and name hold this text, on so many threads; those that act on this
+    /// machine only with `real`. Results are told in
     /// the order of files and tests.
-    pub fn run(&self, filter: &str, jobs: usize, mut tell: impl FnMut(&TestResult)) -> Tally {
+    pub fn run(
+        &self,
+        filter: &str,
+        jobs: usize,
+        real: Option<&RealRuns>,
+        mut tell: impl FnMut(&TestResult),
+    ) -> Tally {
         let since = Instant::now();
         let mut tests = Vec::new();
         for file in &self.files {
@@ -187,13 +195,14 @@ impl Suite {
         for _ in 0..jobs.clamp(1, tests.len().max(1)) {
             let (tests, next, plans) = (tests.clone(), next.clone(), plans.clone());
             let (results, coverage) = (results.clone(), self.coverage.clone());
+            let real = real.cloned();
             let body = move || {
                 loop {
                     let at = next.fetch_add(1, Ordering::Relaxed);
                     let Some((file, test)) = tests.get(at) else {
                         return;
                     };
-                    let result = file.run(test, &plans, coverage.clone());
+                    let result = file.run(test, &plans, coverage.clone(), real.as_ref());
                     if results.send((at, result)).is_err() {
                         return;
                     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use rhai::{Dynamic, Scope};
 
 use crate::script::api;
-use crate::script::engine::Surroundings;
+use crate::script::closure::Closure;
+use crate::script::engine::{Entry, Surroundings};
 use crate::script::error::script_end;
 use crate::script::plan::Plan;
 use crate::script::value::from_json;
@@ -45,6 +46,10 @@ pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failur
         hint: Some("the path counts from the test's own directory".into()),
         ..Failure::new(problem)
     })?;
+    if let Some(real) = &stage.real {
+        let ran = real.run(stage, &plan, api::functions(), None, how.clone());
+        return ran.map_err(Failure::new);
+    }
     let functions = Arc::new(api::functions());
     if let Some(coverage) = &stage.coverage {
         coverage.know(&plan, &super::base_of(plan.root()));
@@ -57,6 +62,7 @@ pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failur
         args: from_json(&serde_json::Value::Object(args)),
         modules: Arc::default(),
         stage: Some(stage.clone()),
+        entry: None,
     });
     let settings = Settings {
         name: plan.name(),
@@ -101,6 +107,50 @@ pub fn run(stage: &Arc<Stage>, path: &str, how: &HowToRun) -> Result<Ran, Failur
     events.extend(acting.driver.events().into_iter().map(|(event, _)| event));
     let end = end.ok_or_else(|| Failure::new("the run was left before its end"))?;
     Ok(Ran { end, events })
+}
+
+/// Runs a closure as a whole run, whose gate is open, and backs it out if asked for.
+///
+/// # Errors
+/// When it cannot be run at all.
+pub fn run_closure(stage: &Arc<Stage>, closure: Closure, back_out: bool) -> Result<Ran, Failure> {
+    let surroundings = stage
+        .surroundings()
+        .ok_or_else(|| Failure::new("the test is over"))?;
+    if let Some(real) = &stage.real {
+        let how = HowToRun {
+            args: serde_json::Map::new(),
+            override_window: None,
+            resume: false,
+        };
+        let entry = Entry { closure, back_out };
+        let functions = surroundings.functions.to_vec();
+        let ran = real.run(stage, &surroundings.plan, functions, Some(entry), how);
+        return ran.map_err(Failure::new);
+    }
+    let (name, core) = (stage.next_run(), stage.core());
+    let acting = Acting::new(stage, &surroundings, name, core, Recorded::default())
+        .map_err(|error| Failure::new(format!("it can't be run: {error}")))?;
+    stage.add_run(acting.driver.clone());
+    acting.driver.begin(Vec::new());
+    let result = closure.call(&acting.engine(), None);
+    if acting.driver.is_dead() {
+        return Err(Failure::new(
+            "deployrun was killed; run_plan takes such a run up",
+        ));
+    }
+    if result.is_ok() && back_out && acting.driver.stopping().is_none() {
+        acting.driver.back_out(somebody());
+    }
+    let (stopped, spent) = (acting.fiber.is_stopped(), acting.fiber.spent());
+    let of = &acting.surroundings;
+    let end = script_end(result, stopped, spent, &of.plan, &of.functions);
+    let end = acting.driver.script_ended(end);
+    let events = acting.driver.events().into_iter().map(|(event, _)| event);
+    Ok(Ran {
+        end: end.ok_or_else(|| Failure::new("the run was left before its end"))?,
+        events: events.collect(),
+    })
 }
 
 fn play(acting: &Acting, plan: &Plan) -> Option<RunEnd> {

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use crate::supervisor::core::{Ended, Input, Try};
 use crate::target::pretended::{CommandAnswer, CommandCall};
-use crate::words::call::{
-    BackOut, Call, CallId, Change, Command, Deed, FileChange, Step, Undo,
-};
+use crate::words::call::{BackOut, Call, CallId, Change, Command, Deed, FileChange, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{Captured, CutOff, End, StepEnd};

@@ -226,10 +226,7 @@ impl Store {
         }
         for above in above.iter().rev() {
             self.add(tree, above, Extent::IfEmpty, false);
-            tree.set(
-                above,
-                Some(Entry::directory(DIRECTORY_MODE, None, now_ms)),
-            );
+            tree.set(above, Some(Entry::directory(DIRECTORY_MODE, None, now_ms)));
         }
         needs_parent(tree, path, "made")?;
         self.add(tree, path, Extent::Bits, false);

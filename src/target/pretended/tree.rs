@@ -7,6 +7,8 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use crate::target::owners;
+
 /// Directories that every host has.
 const OF_EVERY_HOST: &[&str] = &[
     "/",
@@ -48,6 +50,9 @@ const OF_EVERY_HOST: &[&str] = &[
 const FILE_MAX: u64 = 16 << 20;
 /// Links that are followed for one path.
 const LINKS_MAX: usize = 40;
+
+/// Below it is nothing.
+const NOWHERE: &str = "/proc/none";
 
 /// Who owns what nobody has been named for.
 const OWNER: &str = "root:root";
@@ -147,6 +152,20 @@ impl Tree {
         Self {
             entries: BTreeMap::new(),
             root: root.to_owned(),
+        }
+    }
+
+    /// All that is in a directory of the machine, as it is now.
+    #[must_use]
+    pub fn of_directory(dir: &Path) -> Self {
+        let live = Self::new(dir);
+        let entries = live.below(dir).into_iter().map(|path| {
+            let entry = of_machine(&path);
+            (path, entry)
+        });
+        Self {
+            entries: entries.collect(),
+            root: PathBuf::from(NOWHERE),
         }
     }
 
@@ -422,7 +441,11 @@ fn of_machine(path: &Path) -> Option<Entry> {
     Some(Entry {
         kind,
         mode: facts.permissions().mode() & 0o7777,
-        owner: format!("{}:{}", facts.uid(), facts.gid()),
+        owner: format!(
+            "{}:{}",
+            owners::user(facts.uid()),
+            owners::group(facts.gid())
+        ),
         mtime_ms: facts.mtime() * 1000 + facts.mtime_nsec() / 1_000_000,
     })
 }

@@ -1,6 +1,9 @@
 //! What is given: files, answers, time.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::Arc;
 
 use rhai::{Dynamic, Map};
@@ -393,7 +396,37 @@ fn scene(
     done.map(|()| Dynamic::UNIT).map_err(wrong)
 }
 
+/// Really makes something in the working directory of a test that acts on this machine.
+fn written(
+    path: &Path,
+    args: &Args,
+    make: impl FnOnce(&Path) -> std::io::Result<()>,
+) -> Result<Dynamic, Halt> {
+    let set = |path: &Path| {
+        if let Some(parent) = path.parent() {
+            std::fs::create_dir_all(parent)?;
+        }
+        make(path)?;
+        match args.mode("mode") {
+            Some(mode) => std::fs::set_permissions(path, Permissions::from_mode(mode)),
+            None => Ok(()),
+        }
+    };
+    if args.has("owner") || args.has("mtime") {
+        return Err(wrong(
+            "a real test can't say owner or mtime of what it is given",
+        ));
+    }
+    set(path)
+        .map(|()| Dynamic::UNIT)
+        .map_err(|error| wrong(format!("{} can't be made: {error}", path.display())))
+}
+
 fn given_file(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    if let Some(real) = &stage.real {
+        let path = real.own_path(&args.path("path")).map_err(wrong)?;
+        return written(&path, args, |path| std::fs::write(path, args.need("text")));
+    }
     let mtime_ms = match args.given("mtime") {
         Some(time) => instant(time)?,
         None => stage.world.now_ms(),
@@ -413,6 +446,10 @@ fn given_file(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
 }
 
 fn given_directory(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    if let Some(real) = &stage.real {
+        let path = real.own_path(&args.path("path")).map_err(wrong)?;
+        return written(&path, args, |path| std::fs::create_dir_all(path));
+    }
     let owner = args.text("owner");
     let mode = args.mode("mode").unwrap_or(0o755);
     let entry = Entry::directory(mode, owner.as_deref(), stage.world.now_ms());
@@ -424,6 +461,11 @@ fn given_directory(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
 }
 
 fn given_link(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    if let Some(real) = &stage.real {
+        let path = real.own_path(&args.path("path")).map_err(wrong)?;
+        let to = args.need("to");
+        return written(&path, args, |path| std::os::unix::fs::symlink(to, path));
+    }
     let entry = Entry::link(args.need("to"), stage.world.now_ms());
     let path = args.path("path");
     scene(stage, |scene| {
@@ -433,6 +475,17 @@ fn given_link(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
 }
 
 fn given_no_file(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    if let Some(real) = &stage.real {
+        let path = real.own_path(&args.path("path")).map_err(wrong)?;
+        let gone = match path.symlink_metadata() {
+            Err(_) => Ok(()),
+            Ok(facts) if facts.is_dir() => std::fs::remove_dir_all(&path),
+            Ok(_) => std::fs::remove_file(&path),
+        };
+        return gone
+            .map(|()| Dynamic::UNIT)
+            .map_err(|e| wrong(e.to_string()));
+    }
     let path = args.path("path");
     scene(stage, |scene| {
         for path in scene.files.below(&path) {

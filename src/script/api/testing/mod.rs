@@ -70,6 +70,41 @@ fn fail(args: &Args, stage: &Stage, message: String, diff: Vec<String>) -> Halt 
     Halt::Throw(Failure::new(message))
 }
 
+/// Functions that a test which acts on this machine may call.
+const FOR_REAL: &[&str] = &[
+    "given_file",
+    "given_directory",
+    "given_link",
+    "given_no_file",
+    "run_plan",
+    "run_helper",
+    "steps",
+    "reads",
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "assert_contains",
+    "assert_throws",
+    "assert_steps",
+    "assert_backed_out",
+    "assert_file",
+    "assert_no_file",
+    "assert_as_before",
+];
+
+/// Calls a test function, if it may be called there.
+pub(super) fn call(args: &Args, stage: &Arc<Stage>, call: Call) -> Result<Dynamic, Halt> {
+    let name = args.function.name;
+    if stage.real.is_some() && !FOR_REAL.contains(&name) {
+        let text = format!("`{name}` may not be called here: this test has no pretended host");
+        return Err(Halt::Throw(Failure {
+            hint: Some("take the line `//! real` away from its file".into()),
+            ..Failure::new(text)
+        }));
+    }
+    call(args, stage)
+}
+
 /// A call that cannot be carried out.
 fn wrong(message: impl Into<String>) -> Halt {
     Halt::Throw(Failure::new(message))

@@ -50,6 +50,29 @@ pub(super) fn functions() -> Vec<Function> {
                 run_plan,
             )
         },
+        Function {
+            options: const {
+                &[param(
+                    "back_out",
+                    Kind::Bool,
+                    "Is it backed out when it has ended well? false without it.",
+                )]
+            },
+            ..simple(
+                "run_helper",
+                const {
+                    &[param(
+                        "closure",
+                        Kind::Closure,
+                        "What is run: a closure that calls a helper.",
+                    )]
+                },
+                &[],
+                "Runs a closure as a run of its own and returns what `run_plan` returns. In a test that \
+                 acts on this machine this is how helpers are called.",
+                run_helper,
+            )
+        },
         simple(
             "back_out_now",
             &[],
@@ -76,6 +99,18 @@ fn run_plan(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
         resume: args.text("after_kill").as_deref() == Some("resume"),
     };
     let ran = whole_plan::run(stage, &args.need("path"), &how);
+    if stage.world.not_given().is_some() {
+        return Err(Halt::Stop);
+    }
+    Ok(from_json(&told(&ran?)))
+}
+
+fn run_helper(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
+    let Some(closure) = args.closure("closure") else {
+        return Ok(Dynamic::UNIT);
+    };
+    let back_out = args.bool("back_out").unwrap_or(false);
+    let ran = whole_plan::run_closure(stage, closure, back_out);
     if stage.world.not_given().is_some() {
         return Err(Halt::Stop);
     }

@@ -449,7 +449,7 @@ pub(super) fn not_as_before(changed: &[Difference]) -> Vec<String> {
 
 fn assert_as_before(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
     stage.asserted();
-    let changed = stage.world.changed();
+    let changed = stage.changed();
     if changed.is_empty() {
         return Ok(Dynamic::UNIT);
     }

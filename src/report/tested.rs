@@ -1,4 +1,4 @@
-//! Results of tests: for people, as JSON, as JUnit XML, and the coverage of lines.
+//! Results of tests: for people, as JSON, and the coverage of lines.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,9 +19,10 @@ const SLOW: Duration = Duration::from_millis(500);
 /// The line of a test that has ended.
 #[must_use]
 pub fn line(result: &TestResult, style: Style) -> String {
-    let (tone, word) = match result.failure {
-        None => (Tone::Good, "ok"),
-        Some(_) => (Tone::Bad, "FAIL"),
+    let (tone, word) = match (&result.failure, result.skipped) {
+        (Some(_), _) => (Tone::Bad, "FAIL"),
+        (None, true) => (Tone::Warn, "skip"),
+        (None, false) => (Tone::Good, "ok"),
     };
     let mut notes = Vec::new();
     if result.cases > 0 {
@@ -70,6 +71,9 @@ pub fn summary(tally: &Tally, style: Style) -> String {
         let files = many(tally.faulty_files as u64, "file");
         parts.push(format!("{files} with errors"));
     }
+    if tally.skipped > 0 {
+        parts.push(format!("{} skipped", tally.skipped));
+    }
     let cases = match tally.cases {
         0 => String::new(),
         n => format!(" ({} of tables)", many(n, "case")),
@@ -79,7 +83,8 @@ pub fn summary(tally: &Tally, style: Style) -> String {
     } else {
         Tone::Bad
     };
-    let tests = many((tally.passed + tally.failed) as u64, "test");
+    let tests = tally.passed + tally.failed + tally.skipped;
+    let tests = many(tests as u64, "test");
     let time = duration::show(tally.took);
     let ended = style.paint(tone, &parts.join(", "));
     format!("{tests}{cases}: {ended} in {time}")
@@ -99,7 +104,11 @@ pub fn json_line(result: &TestResult) -> String {
         "test": result.name,
         "file": result.file,
         "line": result.line,
-        "outcome": if result.failure.is_none() { "passed" } else { "failed" },
+        "outcome": match (&result.failure, result.skipped) {
+            (Some(_), _) => "failed",
+            (None, true) => "skipped",
+            (None, false) => "passed",
+        },
         "duration_ms": millis(result.took),
     });
     if let Some(map) = value.as_object_mut() {
@@ -123,6 +132,7 @@ pub fn json_summary(tally: &Tally) -> String {
     json!({
         "passed": tally.passed,
         "failed": tally.failed,
+        "skipped": tally.skipped,
         "faulty_files": tally.faulty_files,
         "cases": tally.cases,
         "duration_ms": millis(tally.took),
@@ -132,92 +142,6 @@ pub fn json_summary(tally: &Tally) -> String {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// All results as JUnit XML: a suite for each file. Files with errors have one failed test.
-#[must_use]
-pub fn junit(results: &[TestResult], faulty: &[(String, String)]) -> String {
-    let mut files: Vec<&str> = results.iter().map(|result| result.file.as_str()).collect();
-    files.dedup();
-    let failed = |results: &[&TestResult]| results.iter().filter(|r| r.failure.is_some()).count();
-    let all: Vec<&TestResult> = results.iter().collect();
-    let total: Duration = results.iter().map(|result| result.took).sum();
-    let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
-    let _ = writeln!(
-        xml,
-        "<testsuites name=\"deployrun\" tests=\"{}\" failures=\"{}\" errors=\"{}\" time=\"{:.3}\">",
-        results.len() + faulty.len(),
-        failed(&all),
-        faulty.len(),
-        total.as_secs_f64()
-    );
-    for file in files {
-        let of: Vec<&TestResult> = results.iter().filter(|r| r.file == file).collect();
-        let time: Duration = of.iter().map(|result| result.took).sum();
-        let name = escaped(file);
-        let _ = writeln!(
-            xml,
-            "  <testsuite name=\"{name}\" tests=\"{}\" failures=\"{}\" errors=\"0\" time=\"{:.3}\">",
-            of.len(),
-            failed(&of),
-            time.as_secs_f64()
-        );
-        for result in of {
-            let _ = write!(
-                xml,
-                "    <testcase name=\"{}\" classname=\"{name}\" file=\"{name}\" line=\"{}\" time=\"{:.3}\"",
-                escaped(&result.name),
-                result.line,
-                result.took.as_secs_f64()
-            );
-            match &result.failure {
-                None => xml.push_str("/>\n"),
-                Some(failure) => {
-                    let _ = write!(
-                        xml,
-                        ">\n      <failure message=\"{}\" type=\"failure\">{}</failure>\n    </testcase>\n",
-                        escaped(&failure.message),
-                        escaped(&failure.detail)
-                    );
-                }
-            }
-        }
-        xml.push_str("  </testsuite>\n");
-    }
-    for (file, problem) in faulty {
-        let name = escaped(file);
-        let first = problem.lines().next().unwrap_or_default();
-        let _ = write!(
-            xml,
-            "  <testsuite name=\"{name}\" tests=\"1\" failures=\"0\" errors=\"1\" time=\"0.000\">\n    \
-             <testcase name=\"check\" classname=\"{name}\" file=\"{name}\" time=\"0.000\">\n      \
-             <error message=\"{}\" type=\"error\">{}</error>\n    </testcase>\n  </testsuite>\n",
-            escaped(first),
-            escaped(problem)
-        );
-    }
-    xml.push_str("</testsuites>\n");
-    xml
-}
-
-/// A text as XML can hold it: characters that it can't are written out.
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            '\t' => out.push_str("&#9;"),
-            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {
-                let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out
 }
 
 /// The coverage of lines as a table; `base` is left out of the names of files.
