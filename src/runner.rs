@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,18 +15,22 @@ use crate::journal::{
 use crate::script::api;
 use crate::script::approval::Approval;
 use crate::script::check;
-use crate::script::engine::{self, Surroundings};
+use crate::script::engine::{self, Entry, Surroundings};
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
 use crate::script::preview::{self, Given};
 use crate::script::run::PlanScripts;
 use crate::script::secret_source;
+use crate::script::testing::real::{RealRun, RealRuns};
+use crate::script::testing::stage::Stage;
+use crate::script::testing::whole_plan::Ran;
 use crate::script::value::from_json;
 use crate::supervisor::core::{Core, Input, Settings, Try};
 use crate::supervisor::driver::{Book, Driver, NewRunFacts, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
 use crate::supervisor::unwritten::{self, LookError};
+use crate::target::host::ThisMachine;
 use crate::target::local::Standby;
 use crate::target::probe::Cancel;
 use crate::target::{environment, facts, files, step_supervisor};
@@ -170,6 +175,8 @@ pub struct Runner {
     known: Vec<Stamped>,
     approved: Option<String>,
     levels: Vec<Change>,
+    stage: Option<Arc<Stage>>,
+    entry: Option<Entry>,
 }
 
 /// A report that tells nothing.
@@ -201,6 +208,8 @@ impl Runner {
             known: Vec::new(),
             approved: None,
             levels: Vec::new(),
+            stage: None,
+            entry: None,
         }
     }
 
@@ -296,6 +305,20 @@ impl Runner {
     ) -> Self {
         self.functions
             .push(api::own_function(name, params, true, doc, Box::new(call)));
+        self
+    }
+
+    /// Runs this for a test: `entry` in place of the plan's own text, with these functions.
+    #[must_use]
+    pub(crate) fn for_test(
+        mut self,
+        stage: Arc<Stage>,
+        functions: Vec<Function>,
+        entry: Option<Entry>,
+    ) -> Self {
+        self.functions = functions;
+        self.stage = Some(stage);
+        self.entry = entry;
         self
     }
 
@@ -616,7 +639,14 @@ impl Runner {
             env,
             approval,
         } = inputs;
-        let shared = Shared::new(to_driver, recorded, self.clock.clone(), env, plan.name());
+        let shared = Shared::new(
+            Arc::new(to_driver.clone()),
+            Arc::new(ThisMachine),
+            recorded,
+            self.clock.clone(),
+            env,
+            plan.name(),
+        );
         let approved = approval.map(|approval| approval.files);
         let shared = Arc::new(shared.approving(approved.unwrap_or_default()));
         let root = plan.root().to_owned();
@@ -625,6 +655,8 @@ impl Runner {
             functions: Arc::new(self.functions),
             args: from_json(&args),
             modules: Arc::default(),
+            stage: self.stage,
+            entry: self.entry,
         });
         let mut scripts = PlanScripts::new(surroundings, shared.clone());
         // Its engine is built while the journal is opened.
@@ -642,7 +674,9 @@ impl Runner {
             clock: self.clock.clone(),
             signals: self.signals,
         };
-        let driver = Driver::new(core, book, scripts, shared, setup, inbox, standby);
+        let driver = Driver::new(
+            core, book, scripts, shared, setup, to_driver, inbox, standby,
+        );
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
         let end = book.end_unwritten().or(core.end()).cloned();
@@ -660,6 +694,47 @@ struct Inputs {
     args: Value,
     env: BTreeMap<String, String>,
     approval: Option<Approval>,
+}
+
+/// Runs for tests that act on this machine. When one of them was interrupted, none follows.
+pub(crate) fn real_runs() -> RealRuns {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    Arc::new(move |run: RealRun| {
+        if interrupted.load(Ordering::SeqCst) {
+            return Err("it was interrupted before".to_owned());
+        }
+        let events: Arc<Mutex<Vec<Event>>> = Arc::default();
+        let summary = Runner::new(run.state_dir)
+            .args(run.how.args)
+            .override_window(run.how.override_window)
+            .report(Box::new(Listener(events.clone())))
+            .handle_signals()
+            .for_test(run.stage, run.functions, run.entry)
+            .run(run.plan)
+            .map_err(|error| error.to_string())?;
+        let events = events
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let is_signal = |event: &Event| matches!(event, Event::Interrupted { .. });
+        interrupted.fetch_or(events.iter().any(is_signal), Ordering::SeqCst);
+        let end = summary.end.ok_or("the run was left before its end")?;
+        Ok(Ran { end, events })
+    })
+}
+
+/// A report that keeps what it hears.
+struct Listener(Arc<Mutex<Vec<Event>>>);
+
+impl Report for Listener {
+    fn event(&mut self, event: &Stamped) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.push(event.event.clone());
+    }
+
+    fn unwritten(&mut self, event: &Stamped) {
+        self.event(event);
+    }
 }
 
 /// What differs between a new run and one that is taken up.

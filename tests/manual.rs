@@ -110,3 +110,17 @@ fn the_findings_are_made_from_their_codes() {
         "docs/check.md is stale; UPDATE_SNAPSHOTS=1 writes it anew"
     );
 }
+
+#[test]
+fn the_page_of_functions_for_tests_is_made_from_the_table() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/testing-functions.md");
+    let page = manual::testing_page(&api::testing::functions());
+    if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+        fs::write(&path, &page).expect("docs/ can be written");
+    }
+    let stored = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        stored == page,
+        "docs/testing-functions.md is stale; UPDATE_SNAPSHOTS=1 writes it anew"
+    );
+}

@@ -173,6 +173,40 @@ fn the_clock_is_injected() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What a plan reads must be what its test has given, when it is tested.
+#[test]
+fn what_plans_read_goes_through_the_host() {
+    const AROUND_IT: &[&str] = &[
+        "facts::read_file(",
+        "facts::disk_free(",
+        "facts::hostname(",
+        "probe::run(",
+        "http::get(",
+        "files::sha256(",
+        "installed::find(",
+        "likeness::info(",
+        "likeness::list(",
+        "std::env::",
+        "std::fs::",
+        "symlink_metadata(",
+    ];
+    let mut wrong = Vec::new();
+    for (name, text) in sources() {
+        if !name.starts_with("script/api/") && name != "script/secret_source.rs" {
+            continue;
+        }
+        for (n, line) in code(&text) {
+            if AROUND_IT
+                .iter()
+                .any(|word| line.contains(word) && !line.contains(&format!("::{word}")))
+            {
+                wrong.push(format!("src/{name}:{n}: {}", line.trim()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn no_file_is_a_dumping_ground() {
     let mut wrong = Vec::new();

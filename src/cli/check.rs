@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::Runner;
 use crate::report::{diagnostics, github, out, sarif};
 use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::json_text;
 use crate::words::hidden::visible;
-use crate::{Plan, Runner};
 
 use super::context::{Context, Format};
 use super::levels::Levels;
@@ -39,7 +39,7 @@ const EXAMPLES: &str = "Examples:
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let (plans, mut found) = plans::at(&args.plans);
     for path in &plans {
-        let plan = match Plan::read(path) {
+        let plan = match plans::read(path) {
             Ok(plan) => plan,
             Err(error) => {
                 found.push(plans::unreadable(path, error.problem));

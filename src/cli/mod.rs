@@ -24,6 +24,7 @@ mod run;
 mod runs;
 mod show;
 mod status;
+mod test;
 mod values;
 mod window;
 
@@ -105,6 +106,7 @@ enum Command {
     Logs(logs::Args),
     Approve(approve::Args),
     Window(window::Args),
+    Test(test::Args),
     Lib(libraries::Args),
     New(new::Args),
     Completions(completions::Args),
@@ -131,6 +133,7 @@ impl Command {
             Self::Logs(_) => ("logs", &[Human, Json]),
             Self::Approve(_) => ("approve", &[Human, Json]),
             Self::Window(_) => ("window", &[Human, Json]),
+            Self::Test(_) => ("test", &[Human, Json, Junit]),
             Self::Lib(_) => ("lib", &[Human, Json]),
             Self::New(_) => ("new", &[Human, Json]),
             Self::Completions(_) => ("completions", &[Human]),
@@ -185,6 +188,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::run(&context, &args),
         Command::Approve(args) => approve::run(&context, &args),
         Command::Window(args) => window::run(&context, &args),
+        Command::Test(args) => test::run(&context, &args),
         Command::Lib(args) => libraries::run(&context, &args),
         Command::New(args) => new::run(&context, &args),
         Command::Completions(args) => completions::run(&context, &args),

@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Plan;
+use crate::script::plan::ReadError;
+use crate::script::testing::is_test_file;
+use crate::script::testing::suite::root_of;
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::paths::normal;
 use crate::words::place::Place;
 
 /// The plans at these paths, in their order, those of a directory by name. A file of a directory is a
-/// plan when it ends in `.rhai` and a line of it begins with `plan(`; hidden directories are left out,
+/// plan when it ends in `.rhai` and a line of it begins with `plan(`, or when it is a test file; hidden
+/// directories are left out,
 /// and links to directories are not followed.
 pub(super) fn at(paths: &[PathBuf]) -> (Vec<PathBuf>, Vec<Diagnostic>) {
     let (mut plans, mut problems) = (Vec::new(), Vec::new());
@@ -54,9 +58,25 @@ fn beneath(dir: &Path, plans: &mut Vec<PathBuf>, problems: &mut Vec<Diagnostic>)
             if !is_hidden {
                 beneath(&path, plans, problems);
             }
-        } else if path.extension().is_some_and(|ending| ending == "rhai") && has_header(&path) {
+        } else if path.extension().is_some_and(|ending| ending == "rhai")
+            && (is_test(&path) || has_header(&path))
+        {
             plans.push(normal(&path));
         }
+    }
+}
+
+/// Is it a test file, by its name?
+fn is_test(path: &Path) -> bool {
+    path.to_str().is_some_and(is_test_file)
+}
+
+/// Reads a plan, or a test file with its project.
+pub(super) fn read(path: &Path) -> Result<Plan, ReadError> {
+    if is_test(path) {
+        Plan::read_below(&root_of(path), path)
+    } else {
+        Plan::read(path)
     }
 }
 
@@ -91,7 +111,13 @@ impl Names {
     pub(super) fn of(path: &Path, plan: &Plan) -> Self {
         let ids = plan.sources().keys();
         Self {
-            dir: path.parent().unwrap_or(Path::new("")).to_owned(),
+            dir: if is_test(path) {
+                let here = std::env::current_dir().unwrap_or_default();
+                let root = plan.root();
+                root.strip_prefix(&here).unwrap_or(root).to_owned()
+            } else {
+                path.parent().unwrap_or(Path::new("")).to_owned()
+            },
             files: ids.map(|id| (id.clone(), plan.file_of(id))).collect(),
         }
     }

@@ -3,7 +3,10 @@
 //! A released run has no failure and no error; every other run has at least one.
 
 mod cases;
+mod tested;
 mod xml;
+
+pub use tested::tested;
 
 use crate::words::diagnostic::Diagnostic;
 use crate::words::duration;

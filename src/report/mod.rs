@@ -23,6 +23,7 @@ pub mod preview;
 pub mod sarif;
 pub mod status;
 pub mod story;
+pub mod tested;
 mod thread;
 pub mod trace;
 

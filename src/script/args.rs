@@ -125,6 +125,12 @@ impl<'c> Args<'c> {
         given.or_else(|| self.options.get(name))
     }
 
+    /// The value as it was given.
+    #[must_use]
+    pub fn given(&self, name: &str) -> Option<&Dynamic> {
+        self.value(name)
+    }
+
     /// Was it given?
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
@@ -264,6 +270,12 @@ impl<'c> Args<'c> {
             .map(|v| to_json(&v))
             .collect::<Result<_, _>>()
             .map_err(|text| usage(format!("`{}`: {text}", self.function.name), None))
+    }
+
+    /// The place that is looked at.
+    #[must_use]
+    pub fn host(&self) -> &dyn crate::target::host::Host {
+        &*self.fiber.shared().host
     }
 
     /// A path, from the plan's directory if it is relative.

@@ -24,6 +24,7 @@ use super::nesting::{Sampler, excess};
 use super::plan::Plan;
 use super::secret_text::SecretText;
 use super::syntax::{self, syntax_error};
+use super::testing::{base_of, stage::Stage};
 
 /// Bytes of stack of a thread that runs a script: enough for the deepest calls that the limits
 /// allow, in a debug build too.
@@ -83,6 +84,19 @@ pub struct Surroundings {
     pub args: Dynamic,
     /// Modules whose bodies have run.
     pub modules: Arc<Mutex<std::collections::HashMap<String, Shared<Module>>>>,
+    /// What a test is played on, if it is one.
+    pub stage: Option<Arc<Stage>>,
+    /// What is run in place of the plan's own text.
+    pub entry: Option<Entry>,
+}
+
+/// A closure that is run in place of a plan.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// It.
+    pub closure: Closure,
+    /// Is it backed out when it has ended well?
+    pub back_out: bool,
 }
 
 static STANDARD: LazyLock<StandardPackage> = LazyLock::new(StandardPackage::new);
@@ -317,8 +331,16 @@ pub fn engine(surroundings: &Surroundings, fiber: &Arc<Fiber<Closure>>) -> Engin
         &mut engine,
         &surroundings.functions,
         fiber,
-        surroundings.plan.root(),
+        &surroundings.plan,
+        surroundings.stage.as_ref(),
     );
+    if let Some(coverage) = surroundings
+        .stage
+        .as_ref()
+        .and_then(|s| s.coverage.as_ref())
+    {
+        coverage.watch(&mut engine, base_of(surroundings.plan.root()));
+    }
     engine
 }
 

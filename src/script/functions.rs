@@ -14,6 +14,7 @@ use crate::words::window::Window;
 
 use super::args::Args;
 use super::secret_text::SecretText;
+use super::testing::stage::Stage;
 
 /// What a parameter or an option takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum Kind {
     BackOut,
     /// A closure.
     Closure,
+    /// A closure that is given one value and returns an answer.
+    Answer,
     /// A closure, or `true` or `false`.
     Condition,
     /// A regular expression.
@@ -74,6 +77,7 @@ impl Kind {
             Self::Command => "a command: an array of texts, or a text for the shell".into(),
             Self::BackOut => "a command, a closure, or () when there is nothing to undo".into(),
             Self::Closure => "a closure, such as || …".into(),
+            Self::Answer => "a closure, such as |asked| #{ … }".into(),
             Self::Condition => "a closure, or true or false".into(),
             Self::Pattern => "a regular expression".into(),
             Self::Patterns => "a regular expression, or an array of them".into(),
@@ -107,7 +111,7 @@ impl Kind {
             Self::Command => command(value, &self.wants()),
             Self::BackOut if value.is_unit() || value.is_fnptr() => Ok(()),
             Self::BackOut => command(value, &self.wants()),
-            Self::Closure => ok(value.is_fnptr()),
+            Self::Closure | Self::Answer => ok(value.is_fnptr()),
             Self::Condition => ok(value.is_fnptr() || value.is_bool()),
             Self::Pattern => pattern(value),
             Self::Patterns => match value.as_array_ref() {
@@ -286,6 +290,8 @@ pub enum When {
     Review,
     /// Once the gate is open; the first such call opens it.
     Release,
+    /// In test files only.
+    Test,
 }
 
 /// What happens when a function is called.
@@ -293,6 +299,8 @@ pub enum When {
 pub enum Handler {
     /// One of ours.
     Api(fn(&Args) -> Result<Dynamic, Halt>),
+    /// One for tests.
+    Test(fn(&Args, &Arc<Stage>) -> Result<Dynamic, Halt>),
     /// One of the embedding program.
     Own(Arc<OwnFunction>),
 }

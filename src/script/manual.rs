@@ -24,6 +24,42 @@ pub fn functions_page(functions: &[Function]) -> String {
     page
 }
 
+/// The page of the functions for tests, in Markdown.
+#[must_use]
+pub fn testing_page(functions: &[Function]) -> String {
+    let mut page = String::from(TESTING);
+    let begins = |function: &Function, words: &[&str]| {
+        words.iter().any(|word| function.name.starts_with(word))
+    };
+    let given = ["given_"];
+    let asserts = ["assert"];
+    let of: [(&str, &dyn Fn(&Function) -> bool); 3] = [
+        ("What is given", &|f| begins(f, &given)),
+        ("What is asserted", &|f| begins(f, &asserts)),
+        ("What goes wrong, runs, and is looked at", &|f| {
+            !begins(f, &given) && !begins(f, &asserts)
+        }),
+    ];
+    for (heading, is_of) in of {
+        let _ = write!(page, "\n## {heading}\n");
+        let mut listed: Vec<&Function> = functions.iter().filter(|f| is_of(f)).collect();
+        listed.sort_by_key(|f| f.name);
+        for function in listed {
+            entry(&mut page, function);
+        }
+    }
+    page
+}
+
+const TESTING: &str = "\
+# The functions of a test
+
+<!-- Made from the table in src/script/api/testing/; `UPDATE_SNAPSHOTS=1 cargo test --test manual` writes it. -->
+
+How tests work is told in [Testing plans and helpers](testing.md). These functions are there in files that
+end in `_test.rhai` only; what a plan calls is there [as well](functions.md).
+";
+
 const INTRODUCTION: &str = "\
 # The functions of a plan
 

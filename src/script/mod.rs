@@ -22,4 +22,5 @@ pub mod secret_text;
 pub mod source_text;
 pub mod style;
 pub mod syntax;
+pub mod testing;
 pub mod value;

@@ -58,17 +58,31 @@ impl Plan {
     /// Reads the plan at `path` and all it imports. What is wrong with their text is no error
     /// here: the static check tells it, all at once.
     pub fn read(path: &Path) -> Result<Self, ReadError> {
+        let root = path.parent().unwrap_or(Path::new(""));
+        Self::read_below(root, path)
+    }
+
+    /// Reads the plan at `path`, which lies below `root`: its relative paths count from there, and
+    /// it may import what lies there.
+    ///
+    /// # Errors
+    /// When the plan itself cannot be read.
+    pub fn read_below(root: &Path, path: &Path) -> Result<Self, ReadError> {
         let error = |problem: String| ReadError {
             path: path.to_owned(),
             problem,
         };
         let text = read_source(path).map_err(error)?;
+        let root = match root.as_os_str().is_empty() {
+            true => std::env::current_dir(),
+            false => std::path::absolute(root),
+        };
+        let root = root.map_err(|e| error(e.to_string()))?;
         let absolute = std::path::absolute(path).map_err(|e| error(e.to_string()))?;
-        let name = absolute.file_name().and_then(|n| n.to_str());
+        let name = absolute.strip_prefix(&root).ok().and_then(Path::to_str);
         let main = name
             .ok_or_else(|| error("its name is not valid UTF-8".into()))?
             .to_owned();
-        let root = absolute.parent().unwrap_or(Path::new("/")).to_owned();
         let mut plan = Self::empty(main.clone(), root.clone());
         // Before the modules: it may say where they are.
         match project_file::read(&root) {
@@ -86,6 +100,15 @@ impl Plan {
             },
         );
         Ok(plan)
+    }
+
+    /// The same plan, with another directory in which its commands run.
+    #[must_use]
+    pub fn rooted(&self, root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            ..self.clone()
+        }
     }
 
     /// A plan of which the sources are at hand; its commands run in `root`.

@@ -14,13 +14,13 @@ use crate::supervisor::driver::Scripts;
 use crate::supervisor::fiber::{Fiber, Message, Shared};
 use crate::supervisor::spending::Spent;
 use crate::target::probe::Cancel;
-use crate::words::call::CallId;
+use crate::words::call::{Call, CallId};
 use crate::words::event::Verdict;
 use crate::words::outcome::{Outcome, StopCause};
 
 use super::api::verdict;
 use super::closure::Closure;
-use super::engine::{self, STACK_BYTES, Surroundings};
+use super::engine::{self, Entry, STACK_BYTES, Surroundings};
 use super::error::{one_line, script_end};
 use super::functions::Handler;
 
@@ -249,7 +249,7 @@ impl Scripts for PlanScripts {
                 let own = own.clone();
                 Some(Arc::new(move |args| (own.call)(args)))
             }
-            Handler::Api(_) => None,
+            Handler::Api(_) | Handler::Test(_) => None,
         }
     }
 }
@@ -265,6 +265,22 @@ fn guarded(
 /// What is wrong with a script that ended before it had made again all that the journal has of it.
 fn ended_before(id: &CallId) -> String {
     format!("on replay, the script ended before call {id}, which is in the journal")
+}
+
+/// Runs a closure in place of a plan.
+fn enter(
+    entry: &Entry,
+    engine: &Engine,
+    fiber: &Fiber<Closure>,
+) -> Result<Dynamic, Box<EvalAltResult>> {
+    let result = entry.closure.call(engine, None);
+    if result.is_ok() && entry.back_out {
+        let reason = "the test takes back what has worked".to_owned();
+        let place = crate::words::place::Place::default();
+        // It is stopped now, or has been already.
+        let _ = fiber.perform("abort", Call::Abort { reason }, place);
+    }
+    result
 }
 
 fn run_plan(
@@ -287,7 +303,10 @@ fn run_plan(
             detail: String::new(),
         });
     };
-    let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
+    let result = match &surroundings.entry {
+        None => engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast),
+        Some(entry) => enter(entry, &engine, &fiber),
+    };
     let (stopped, spent) = (fiber.is_stopped(), fiber.spent());
     let unmade = fiber.unmade().filter(|_| !stopped && spent.is_none());
     if let Some(id) = unmade {

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::target::facts;
-use crate::target::probe::{self, Cancel};
+use crate::target::host::{Host, ThisMachine};
+use crate::target::probe::Cancel;
 use crate::words::call::{Answer, Call, Command};
 use crate::words::event::Event;
 use crate::words::mask::MASK;
@@ -29,12 +29,18 @@ pub enum SecretSource {
 
 impl SecretSource {
     /// The value. Fails with words that name no secret.
-    pub fn fetch(&self, (root, env): Place<'_>, cancel: &Cancel) -> Result<String, String> {
+    pub fn fetch(
+        &self,
+        host: &dyn Host,
+        (root, env): Place<'_>,
+        cancel: &Cancel,
+    ) -> Result<String, String> {
         let text = match self {
-            Self::File(path) => facts::read_file(&root.join(path))?,
-            Self::Command(command) => printed(command, (root, env), cancel)?,
-            Self::Env(name) => std::env::var(name)
-                .map_err(|_| format!("the environment variable {name} is not set"))?,
+            Self::File(path) => host.read_file(&root.join(path))?,
+            Self::Command(command) => printed(command, host, (root, env), cancel)?,
+            Self::Env(name) => host
+                .env(name)
+                .ok_or_else(|| format!("the environment variable {name} is not set"))?,
         };
         let text = text.trim_end_matches(['\r', '\n']).to_owned();
         if text.is_empty() {
@@ -60,7 +66,12 @@ impl SecretSource {
     }
 }
 
-fn printed(command: &Command, (root, env): Place<'_>, cancel: &Cancel) -> Result<String, String> {
+fn printed(
+    command: &Command,
+    host: &dyn Host,
+    (root, env): Place<'_>,
+    cancel: &Cancel,
+) -> Result<String, String> {
     let spec = ProbeSpec {
         argv: command.argv(),
         env: env.clone(),
@@ -69,7 +80,7 @@ fn printed(command: &Command, (root, env): Place<'_>, cancel: &Cancel) -> Result
         timeout_ms: 30_000,
         max_output: 64 << 10,
     };
-    let end = probe::run(&spec, cancel);
+    let end = host.probe(&spec, cancel);
     match end.how {
         ProbeExit::Exited { code: 0 } => Ok(end.stdout),
         _ => Err("the command that prints it failed".into()),
@@ -98,7 +109,7 @@ pub fn all_there<'e>(
         if !seen.contains(&secret) {
             let (name, source) = &secret;
             source
-                .fetch(place, cancel)
+                .fetch(&ThisMachine, place, cancel)
                 .map_err(|problem| format!("the secret `{name}`: {problem}"))?;
             seen.push(secret);
         }

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::target::host::Host;
 use crate::target::probe::Cancel;
 use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Step, Undo};
 use crate::words::clock::Clock;
@@ -80,8 +81,24 @@ pub enum Message {
     },
 }
 
+/// The driver is there no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone;
+
 /// The way to the driver.
-pub type Sender = tokio::sync::mpsc::UnboundedSender<Message>;
+pub trait ToDriver: Send + Sync {
+    /// Tells the driver something. It may do all that follows before this returns.
+    ///
+    /// # Errors
+    /// When there is no driver any more.
+    fn send(&self, message: Message) -> Result<(), Gone>;
+}
+
+impl ToDriver for tokio::sync::mpsc::UnboundedSender<Message> {
+    fn send(&self, message: Message) -> Result<(), Gone> {
+        Self::send(self, message).map_err(|_| Gone)
+    }
+}
 
 /// The values of a run that must not be written anywhere.
 #[derive(Debug, Default)]
@@ -170,7 +187,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What all fibers of a run share.
 pub struct Shared<K> {
     /// The way to the driver.
-    pub to_driver: Sender,
+    pub to_driver: Arc<dyn ToDriver>,
+    /// What the scripts may look at.
+    pub host: Arc<dyn Host>,
     /// What the journal knows.
     pub recorded: Recorded,
     /// What must not be written.
@@ -204,7 +223,8 @@ impl<K: Clone> Shared<K> {
     /// What the fibers of a run share, at its begin.
     #[must_use]
     pub fn new(
-        to_driver: Sender,
+        to_driver: Arc<dyn ToDriver>,
+        host: Arc<dyn Host>,
         recorded: Recorded,
         clock: Arc<dyn Clock>,
         env: BTreeMap<String, String>,
@@ -212,6 +232,7 @@ impl<K: Clone> Shared<K> {
     ) -> Self {
         Self {
             to_driver,
+            host,
             recorded,
             secrets: Arc::default(),
             undos: Mutex::default(),
@@ -254,6 +275,8 @@ pub struct Fiber<K> {
     spending: Spending,
     /// In a preview, who answers instead of the driver.
     foresight: Option<Arc<dyn Foresight<K>>>,
+    /// What is said of a call that does more than look where only looks are allowed.
+    only_looks: &'static str,
 }
 
 impl<K: Clone> Fiber<K> {
@@ -275,6 +298,7 @@ impl<K: Clone> Fiber<K> {
             cancel,
             spending: Spending::default(),
             foresight: None,
+            only_looks: "a check, a watch and a verify only read",
         }
     }
 
@@ -304,6 +328,20 @@ impl<K: Clone> Fiber<K> {
         let fiber = Self::new(shared, "w".into(), stop, cancel);
         fiber.observing.store(1, Ordering::SeqCst);
         fiber
+    }
+
+    /// An observer with its own words for a call that does more than look.
+    #[must_use]
+    pub fn onlooker(
+        shared: Arc<Shared<K>>,
+        stop: Arc<AtomicBool>,
+        cancel: Cancel,
+        only_looks: &'static str,
+    ) -> Self {
+        Self {
+            only_looks,
+            ..Self::observer(shared, stop, cancel)
+        }
     }
 
     /// What it shares with the others.
@@ -564,9 +602,7 @@ impl<K: Clone> Fiber<K> {
 
     fn only_reads(&self, function: &str) -> Result<(), Halt> {
         if self.is_observing() {
-            let text = format!(
-                "`{function}` may not be called here: a check, a watch and a verify only read"
-            );
+            let text = format!("`{function}` may not be called here: {}", self.only_looks);
             return Err(Halt::Throw(Failure::new(text)));
         }
         Ok(())

@@ -5,6 +5,7 @@ pub mod core;
 pub mod driver;
 pub mod fiber;
 pub mod foresight;
+pub mod pretended;
 pub mod recorded;
 pub mod spending;
 pub mod unwritten;

@@ -37,7 +37,7 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         let texts = [&self.content, &self.target, &self.kind, &self.owner];
         let paths = [&self.source, &self.like];
         texts.iter().all(|t| t.is_none())

@@ -116,6 +116,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// What [`Command::argv`] makes the argument vector of.
+    #[must_use]
+    pub fn of_argv(argv: &[String]) -> Self {
+        match argv {
+            [shell, flag, text] if shell == "/bin/sh" && flag == "-c" => Self::Shell(text.clone()),
+            _ => Self::Argv(argv.to_vec()),
+        }
+    }
+
     /// The argument vector that is executed.
     #[must_use]
     pub fn argv(&self) -> Vec<String> {

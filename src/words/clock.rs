@@ -96,6 +96,11 @@ impl ManualClock {
         clock
     }
 
+    /// Sets the wall clock alone, as an administrator does.
+    pub fn set_wall(&self, wall_ms: i64) {
+        self.wall_ms.store(wall_ms, Ordering::SeqCst);
+    }
+
     /// Moves both clocks forward.
     pub fn advance(&self, ms: u64) {
         let ms = i64::try_from(ms).unwrap_or(i64::MAX);

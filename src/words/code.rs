@@ -94,6 +94,8 @@ codes! {
     NoBackOut = Warning "no-back-out";
     /// The plan has no header
     NoHeader = Warning "no-header";
+    /// A function looks like a test and is none
+    NoTest = Error "no-test";
     /// A step says no timeout
     NoTimeout = Warning "no-timeout";
     /// The plan never verifies that it worked

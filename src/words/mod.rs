@@ -21,5 +21,6 @@ pub mod project;
 pub mod report;
 pub mod step;
 pub mod suggest;
+pub mod test_result;
 pub mod version;
 pub mod window;

@@ -25,5 +25,6 @@ mod status;
 mod statuses;
 mod style;
 mod terminal;
+mod testing;
 mod trace_tree;
 mod tracing;

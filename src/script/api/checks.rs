@@ -104,7 +104,9 @@ fn check_installed(args: &Args) -> Result<Dynamic, Halt> {
                 .text("pattern")
                 .and_then(|p| regex::Regex::new(&p).ok()),
         };
-        let found = installed::find(&name, &how, &|argv| ask(args, argv, cancel));
+        let found = args
+            .host()
+            .installed(&name, &how, &|argv| ask(args, argv, cancel));
         let verdict = installed::verdict(&name, &found, &requirement);
         (verdict.ok, verdict.text)
     })?;
@@ -126,7 +128,7 @@ fn ask(args: &Args, argv: &[&str], cancel: &probe::Cancel) -> Result<CommandOutp
         timeout_ms: ASK_TIMEOUT_MS,
         max_output: 4 << 20,
     };
-    let end = probe::run(&spec, cancel);
+    let end = args.host().probe(&spec, cancel);
     let code = match end.how {
         ProbeExit::Exited { code } => Some(code),
         ProbeExit::Signaled { .. } => None,

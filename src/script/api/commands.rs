@@ -7,7 +7,6 @@ use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
-use crate::target::probe;
 use crate::words::call::{BackOut, Call, Command, Deed, Failure, Step, Undo};
 use crate::words::probe::{ProbeExit, ProbeSpec};
 
@@ -257,7 +256,7 @@ fn run_probe(args: &Args) -> Result<Dynamic, Halt> {
             max_output: PROBE_OUTPUT_MAX,
         };
         let title = title_of(&command);
-        let end = probe::run(&spec, cancel);
+        let end = args.host().probe(&spec, cancel);
         let (code, note) = match end.how {
             ProbeExit::Exited { code } => (json!(code), None),
             ProbeExit::Signaled { signal } => (json!(null), Some(format!("ended by signal {signal}"))),

@@ -9,7 +9,7 @@ use crate::script::secret_source::SecretSource;
 use crate::script::secret_text::SecretText;
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
-use crate::target::{facts, http, probe};
+use crate::target::{http, probe};
 use crate::words::call::Failure;
 
 const HTTP: &[Param] = &[
@@ -143,8 +143,9 @@ fn fact(
 
 fn env(args: &Args) -> Result<Dynamic, Halt> {
     fact(args, |_| {
-        let value = std::env::var(args.need("name"))
-            .ok()
+        let value = args
+            .host()
+            .env(&args.need("name"))
             .or_else(|| args.text("default"));
         Ok(value.map_or(Value::Null, Value::from))
     })
@@ -152,7 +153,8 @@ fn env(args: &Args) -> Result<Dynamic, Halt> {
 
 fn read_file(args: &Args) -> Result<Dynamic, Halt> {
     fact(args, |_| {
-        facts::read_file(&args.path("path"))
+        args.host()
+            .read_file(&args.path("path"))
             .map(Value::from)
             .map_err(Failure::new)
     })
@@ -160,13 +162,14 @@ fn read_file(args: &Args) -> Result<Dynamic, Halt> {
 
 fn file_exists(args: &Args) -> Result<Dynamic, Halt> {
     fact(args, |_| {
-        Ok(Value::from(args.path("path").symlink_metadata().is_ok()))
+        Ok(Value::from(args.host().exists(&args.path("path"))))
     })
 }
 
 fn disk_free(args: &Args) -> Result<Dynamic, Halt> {
     fact(args, |_| {
-        facts::disk_free(&args.path("path"))
+        args.host()
+            .disk_free(&args.path("path"))
             .map(Value::from)
             .map_err(Failure::new)
     })
@@ -177,7 +180,7 @@ fn now(args: &Args) -> Result<Dynamic, Halt> {
 }
 
 fn hostname(args: &Args) -> Result<Dynamic, Halt> {
-    fact(args, |_| Ok(Value::from(facts::hostname())))
+    fact(args, |_| Ok(Value::from(args.host().hostname())))
 }
 
 fn http_get(args: &Args) -> Result<Dynamic, Halt> {
@@ -188,7 +191,7 @@ fn http_get(args: &Args) -> Result<Dynamic, Halt> {
             headers: args.map("headers"),
             redirects: args.count("redirects").unwrap_or(0),
         };
-        let answer = http::get(&request).map_err(Failure::new)?;
+        let answer = args.host().http_get(&request).map_err(Failure::new)?;
         Ok(json!({
             "status": answer.status,
             "body": answer.body,
@@ -226,7 +229,9 @@ fn fetch(args: &Args, cancel: &probe::Cancel) -> Result<String, Failure> {
     } else {
         SecretSource::Env(args.text("env").unwrap_or_else(|| name.clone()))
     };
-    source
-        .fetch((args.root, &args.fiber.shared().env), cancel)
-        .map_err(|problem| Failure::new(format!("the secret `{name}`: {problem}")))
+    let value = args.host().secret(&name).unwrap_or_else(|| {
+        let place = (args.root, &args.fiber.shared().env);
+        source.fetch(args.host(), place, cancel)
+    });
+    value.map_err(|problem| Failure::new(format!("the secret `{name}`: {problem}")))
 }

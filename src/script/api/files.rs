@@ -85,7 +85,8 @@ fn upload(args: &Args) -> Result<Dynamic, Halt> {
     // is refused by whoever puts it.
     let json = vec![serde_json::Value::from(args.need("src"))];
     let digest = args.fiber.read("digest", json, args.place.clone(), |_| {
-        files::sha256(&source)
+        args.host()
+            .sha256(&source)
             .map(serde_json::Value::from)
             .map_err(Failure::new)
     })?;

@@ -7,8 +7,7 @@ use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
-use crate::target::files;
-use crate::target::likeness::{self, Wanted};
+use crate::target::likeness::Wanted;
 use crate::words::call::Failure;
 
 const KINDS: &[&str] = &["file", "directory", "link", "pipe", "socket", "device"];
@@ -132,7 +131,9 @@ fn file_info(args: &Args) -> Result<Dynamic, Halt> {
     let flag = |name: &str| args.bool(name).unwrap_or(false);
     look(args, || {
         let info = |path: &str| {
-            likeness::info(&args.root.join(path), &wanted, flag("text"), flag("sha256"))
+            let path = args.root.join(path);
+            args.host()
+                .file_info(&path, &wanted, flag("text"), flag("sha256"))
         };
         match args.is_array("path") {
             true => {
@@ -146,9 +147,11 @@ fn file_info(args: &Args) -> Result<Dynamic, Halt> {
 }
 
 fn list_files(args: &Args) -> Result<Dynamic, Halt> {
-    look(args, || likeness::list(&args.path("path")))
+    look(args, || args.host().list_files(&args.path("path")))
 }
 
 fn sha256(args: &Args) -> Result<Dynamic, Halt> {
-    look(args, || files::sha256(&args.path("path")).map(Value::from))
+    look(args, || {
+        args.host().sha256(&args.path("path")).map(Value::from)
+    })
 }

@@ -9,6 +9,7 @@ mod flow;
 pub(super) mod header;
 mod looks;
 mod own;
+pub mod testing;
 mod waits;
 mod watches;
 
@@ -27,6 +28,8 @@ use super::error::{self, Thrown};
 use super::functions::{Function, Kind};
 use super::nesting::excess;
 use super::preview;
+use super::plan::Plan;
+use super::testing::stage::Stage;
 
 pub use own::function as own_function;
 pub(crate) use watches::verdict;
@@ -60,7 +63,8 @@ pub fn register(
     engine: &mut Engine,
     functions: &Arc<Vec<Function>>,
     fiber: &Arc<Fiber<Closure>>,
-    root: &Path,
+    plan: &Arc<Plan>,
+    stage: Option<&Arc<Stage>>,
 ) {
     error::register(engine);
     engine.register_type_with_name::<TargetName>("Target");
@@ -72,6 +76,7 @@ pub fn register(
             .map(|line| Dynamic::from(line.to_owned()))
             .collect()
     });
+    let root: Arc<Path> = plan.root().into();
     engine.register_fn("matches", |text: &str, pattern: &str| {
         Ok::<_, Box<EvalAltResult>>(compiled(pattern)?.is_match(text))
     });
@@ -90,11 +95,19 @@ pub fn register(
         // One more: the target, when it is called as a method.
         for arity in least..=most + 1 {
             let (functions, fiber, root) = (functions.clone(), fiber.clone(), root.clone());
+            let (plan, stage) = (plan.clone(), stage.cloned());
             let call = move |context: NativeCallContext, args: &mut [&mut Dynamic]| {
                 let Some(function) = functions.get(index) else {
                     return Ok(Dynamic::UNIT);
                 };
-                dispatch(function, &fiber, &context, &root, args)
+                dispatch(
+                    function,
+                    &fiber,
+                    &context,
+                    &root,
+                    (&plan, stage.as_ref()),
+                    args,
+                )
             };
             let types = vec![TypeId::of::<Dynamic>(); arity];
             register_one(engine, function.name, types, call.clone());
@@ -137,6 +150,7 @@ fn dispatch(
     fiber: &Arc<Fiber<Closure>>,
     context: &NativeCallContext,
     root: &Path,
+    (plan, stage): (&Plan, Option<&Arc<Stage>>),
     args: &mut [&mut Dynamic],
 ) -> Result<Dynamic, Box<EvalAltResult>> {
     let mut values: Vec<Dynamic> = args.iter_mut().map(|arg| arg.flatten_clone()).collect();
@@ -148,7 +162,12 @@ fn dispatch(
         fiber.exhaust(spent);
         return Err(raise(Halt::Stop, context.call_position()));
     }
-    let place = place_of_call(context, "");
+    let mut place = place_of_call(context, "");
+    if let Some(stage) = stage {
+        testing::correct(function, plan, &mut place)
+            .map_err(|halt| raise(halt, context.call_position()))?;
+        stage.at(&place);
+    }
     if let Some(foresight) = fiber.foresight() {
         let is_stopped = fiber.is_stopped();
         match preview::settle(function, &mut values) {
@@ -165,6 +184,10 @@ fn dispatch(
         Ok(args) => match &function.handler {
             super::functions::Handler::Api(call) => call(&args),
             super::functions::Handler::Own(own) => own::call(&args, own),
+            super::functions::Handler::Test(call) => match stage {
+                Some(stage) => testing::call(&args, stage, *call),
+                None => Err(testing::only_in_tests(function)),
+            },
         },
         Err(halt) => Err(halt),
     };

@@ -155,12 +155,14 @@ fn wrong(kind: Kind, value: &Expr) -> Option<(String, &Expr)> {
         Worth::Unknown => None,
         Worth::Literal(literal) => kind.check(&literal).err().map(|text| (text, value)),
         Worth::Text => match kind {
-            Kind::Bool | Kind::Count | Kind::Closure | Kind::Condition => not("a text"),
+            Kind::Bool | Kind::Count | Kind::Closure | Kind::Answer | Kind::Condition => {
+                not("a text")
+            }
             Kind::Texts | Kind::Codes => not("a text"),
             _ => None,
         },
         Worth::Closure => match kind {
-            Kind::Any | Kind::BackOut | Kind::Closure | Kind::Condition => None,
+            Kind::Any | Kind::BackOut | Kind::Closure | Kind::Answer | Kind::Condition => None,
             _ => not("a closure"),
         },
         Worth::Map => match kind {
@@ -311,7 +313,7 @@ fn closure(
     notes: &Notes,
 ) -> Option<Diagnostic> {
     let most = match param.kind {
-        Kind::BackOut => 1,
+        Kind::BackOut | Kind::Answer => 1,
         Kind::Closure | Kind::Condition => 0,
         _ => return None,
     };

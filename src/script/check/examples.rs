@@ -3,6 +3,7 @@
 
 use crate::script::api;
 use crate::script::plan::Plan;
+use crate::script::testing::is_test_file;
 use crate::words::code::{Code, ExampleFile};
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
@@ -23,7 +24,9 @@ fn found(files: &[ExampleFile], of: Code) -> Vec<Diagnostic> {
     for file in files {
         std::fs::write(dir.path().join(&file.name), expanded(&file.text)).unwrap();
     }
-    let found = match Plan::read(&dir.path().join("plan.rhai")) {
+    let test = files.iter().find(|file| is_test_file(&file.name));
+    let main = test.map_or("plan.rhai", |file| &file.name);
+    let found = match Plan::read(&dir.path().join(main)) {
         Ok(plan) => check(&plan, &api::functions()),
         Err(error) => vec![Diagnostic::new(
             Code::Unreadable,

@@ -135,6 +135,7 @@ fn acts(call: &Call<'_>) -> bool {
     let Some(host) = &call.host else { return false };
     match &host.function.handler {
         Handler::Own(own) => own.acts,
+        Handler::Test(_) => false,
         Handler::Api(_) => {
             let name = host.function.name;
             host.function.when == When::Release

@@ -13,6 +13,7 @@ mod names;
 mod outline;
 mod phases;
 mod rhai_names;
+mod tests_in;
 mod this_in_loops;
 mod walk;
 
@@ -24,9 +25,11 @@ use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::place::Place;
 
-use super::functions::Function;
+use super::api;
+use super::functions::{Function, When};
 use super::modules::place_of;
 use super::plan::Plan;
+use super::testing::is_test_file;
 
 use outline::{Definition, Source, definitions};
 
@@ -38,7 +41,15 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         .trees()
         .map(|(id, ast)| (id, definitions(ast)))
         .collect();
-    let host: HashMap<&str, &Function> = functions.iter().map(|f| (f.name, f)).collect();
+    // What only tests may call is not there for anything else.
+    let is_for_all = |function: &&Function| function.when != When::Test;
+    let of_all: Vec<Function> = functions.iter().filter(is_for_all).cloned().collect();
+    let mut of_tests = of_all.clone();
+    if plan.trees().any(|(id, _)| is_test_file(id)) {
+        of_tests.extend(api::testing::functions());
+    }
+    let host_of_all: HashMap<&str, &Function> = of_all.iter().map(|f| (f.name, f)).collect();
+    let host: HashMap<&str, &Function> = of_tests.iter().map(|f| (f.name, f)).collect();
     let sources: BTreeMap<&str, Source<'_>> = plan
         .trees()
         .filter_map(|(id, ast)| {
@@ -46,7 +57,18 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
             let own = definitions.get(id)?;
             Some((
                 id,
-                Source::new(id, text, id == plan.main(), ast, own, &host),
+                Source::new(
+                    id,
+                    text,
+                    id == plan.main(),
+                    ast,
+                    own,
+                    if is_test_file(id) {
+                        &host
+                    } else {
+                        &host_of_all
+                    },
+                ),
             ))
         })
         .collect();
@@ -54,32 +76,51 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         let closures = all.iter().filter(|def| def.is_closure());
         closures.map(|def| ((*id, def.name.as_str()), def.params.len()))
     });
-    let known = Known {
-        functions,
+    let closures: HashMap<_, _> = closures.collect();
+    let known_to_tests = Known {
+        functions: &of_tests,
         host,
         sources: &sources,
-        closures: closures.collect(),
+        closures: closures.clone(),
+    };
+    let known_to_all = Known {
+        functions: &of_all,
+        host: host_of_all,
+        sources: &sources,
+        closures,
     };
     for source in sources.values().filter(|source| is_checked(source, plan)) {
+        let is_test = is_test_file(source.id);
+        let known = if is_test {
+            &known_to_tests
+        } else {
+            &known_to_all
+        };
         let mut notes = Notes {
             id: source.id,
             found: Vec::new(),
         };
-        names::check(source, &known, &mut notes);
-        arguments::check(source, &known, &mut notes);
-        header::check(source, &mut notes);
-        modules::check(source, &known, &mut notes);
+        names::check(source, known, &mut notes);
+        arguments::check(source, known, &mut notes);
+        modules::check(source, known, &mut notes);
         phases::check(source, &mut notes);
-        habits::check(source, &mut notes);
         commands::check(source, &mut notes);
-        leftovers::check(source, &known, &mut notes);
+        leftovers::check(source, known, &mut notes);
+        if is_test {
+            tests_in::check(source, &mut notes);
+        } else {
+            header::check(source, &mut notes);
+            habits::check(source, &mut notes);
+        }
         for (_, ast) in plan.trees().filter(|(id, _)| *id == source.id) {
             back_ticks::check(source, ast, &mut notes);
             this_in_loops::check(ast, &mut notes);
         }
         found.extend(notes.found);
     }
-    found.extend(habits::of_the_plan(&known, plan.main()));
+    if !is_test_file(plan.main()) {
+        found.extend(habits::of_the_plan(&known_to_all, plan.main()));
+    }
     found.extend(empty(plan));
     order(found, plan)
 }

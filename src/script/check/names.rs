@@ -2,6 +2,7 @@
 
 use rhai::{Expr, Position};
 
+use crate::script::api;
 use crate::script::engine::{DISABLED, REPLACED};
 use crate::script::modules::place_of;
 use crate::words::code::Code;
@@ -208,6 +209,11 @@ fn unknown(source: &Source<'_>, call: &Call<'_>, known: &Known<'_>, notes: &Note
     };
     let text = format!("there is no {word} `{name}`");
     let found = Diagnostic::new(Code::UnknownFunction, notes.place(call.pos), text);
+    let is_other_word = OTHER_WORDS.iter().any(|(_, words)| words.contains(&name));
+    if !is_other_word && api::testing::functions().iter().any(|f| f.name == name) {
+        let hint = "it is there for tests only: in files that end in _test.rhai";
+        return found.with_hint(hint);
+    }
     let is_variable = source.variables.iter().any(|v| v.name == name);
     if call.receiver.is_none() && is_variable {
         return found.with_hint(format!("`{name}` is a variable: write {name}.call(…)"));
@@ -431,7 +437,7 @@ const CALLED_ALONE: &[&str] = &[
 ];
 
 /// Where a function's name stands: before its body. The syntax tree does not tell.
-fn position_of_name(text: &str, def: &Definition) -> Position {
+pub(super) fn position_of_name(text: &str, def: &Definition) -> Position {
     let (Some(line), column) = (def.pos.line(), def.pos.position().unwrap_or(1)) else {
         return def.pos;
     };

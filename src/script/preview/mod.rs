@@ -26,6 +26,7 @@ use rhai::{Dynamic, EvalAltResult, Scope};
 use crate::supervisor::core::ScriptEnd;
 use crate::supervisor::fiber::{Fiber, Shared};
 use crate::supervisor::recorded::Recorded;
+use crate::target::host::ThisMachine;
 use crate::target::probe::Cancel;
 use crate::words::clock::Clock;
 use crate::words::header::Header;
@@ -122,7 +123,8 @@ fn follow_here(given: Given, cancel: Cancel) -> Told {
     // A way to a driver that is not there.
     let (to_nobody, _) = tokio::sync::mpsc::unbounded_channel();
     let shared: Arc<Shared<Closure>> = Arc::new(Shared::new(
-        to_nobody,
+        Arc::new(to_nobody),
+        Arc::new(ThisMachine),
         Recorded::default(),
         given.clock,
         given.env,
@@ -134,6 +136,8 @@ fn follow_here(given: Given, cancel: Cancel) -> Told {
         functions: functions.clone(),
         args: given.args,
         modules: Arc::default(),
+        stage: None,
+        entry: None,
     };
     let mut engine = engine::engine(&surroundings, &fiber);
     nodes::register(&mut engine, &trees, &performer);

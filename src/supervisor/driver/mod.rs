@@ -113,18 +113,19 @@ struct Sample {
 }
 
 impl<S: Scripts> Driver<S> {
-    /// A driver for `core`, whose events go to `book`.
+    /// A driver for `core`, whose events go to `book`, and whose inbox is filled by `to_self`.
     #[must_use]
+    #[expect(clippy::too_many_arguments, reason = "each is another part of a run")]
     pub fn new(
         core: Core,
         book: Book,
         scripts: S,
         shared: Arc<Shared<S::Closure>>,
         setup: Setup,
+        to_self: UnboundedSender<Message>,
         inbox: UnboundedReceiver<Message>,
         standby: Standby,
     ) -> Self {
-        let to_self = shared.to_driver.clone();
         Self {
             core,
             book,
