@@ -26,6 +26,8 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("clap_complete", "cli"),
     ("clap_mangen", "cli"),
     ("ureq", "target"),
+    ("crossterm", "report"),
+    ("maud", "report"),
     ("toml", "words"),
     ("prost", "report"),
 ];

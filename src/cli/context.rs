@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
-use crate::report::Style;
+use crate::report::groups::Ci;
 use crate::report::lines::{Look, Zone, quoted};
-use crate::words::clock::{Clock, ShiftedClock, SystemClock};
+use crate::report::{Style, live};
+use crate::words::clock::{Clock, ManualClock, ShiftedClock, SystemClock};
 
 /// Options of all commands.
 #[derive(Debug, Args)]
@@ -28,12 +29,16 @@ pub(super) struct Global {
         default_value = "auto"
     )]
     color: Color,
-    /// Print more: every sample of watches, every fact the plan asked for
+    /// Print more: every sample of watches, every fact the plan asked for, whole tails of output;
+    /// twice: every event of the journal too
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     verbose: u8,
     /// Print only what went wrong and how it ended
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     quiet: bool,
+    /// Print lines only, without a live area below them
+    #[arg(long, global = true, env = "DEPLOYRUN_PLAIN")]
+    plain: bool,
 }
 
 /// A form of output.
@@ -92,6 +97,7 @@ pub(super) struct Context {
     pub(super) format_given: bool,
     pub(super) style: Style,
     pub(super) verbosity: i8,
+    plain: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Option<u32>,
 }
@@ -124,6 +130,7 @@ impl Global {
             format_given: self.format.is_some(),
             style: Style { color },
             verbosity,
+            plain: self.plain,
             clock: clock()?,
             random: variable("DEPLOYRUN_TEST_RANDOM", "a number below 2^32", random)?,
         })
@@ -139,6 +146,20 @@ fn people_have_a_terminal(format: Option<Format>) -> bool {
 }
 
 impl Context {
+    /// Is a run shown with a live area? Only on a terminal that can show it, where somebody looks.
+    pub(super) fn is_live(&self) -> bool {
+        let set = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty());
+        let is_dumb = set("TERM").is_none_or(|term| term == "dumb");
+        let in_ci = set("CI").is_some_and(|v| v != "false" && v != "0");
+        !self.plain
+            && self.verbosity >= 0
+            && !is_dumb
+            && !in_ci
+            && Ci::of_environment().is_none()
+            && std::io::stdout().is_terminal()
+            && live::is_possible()
+    }
+
     /// Can a person be asked? Only where they see the question and can answer it.
     pub(super) fn can_ask(&self) -> bool {
         std::io::stdin().is_terminal() && people_have_a_terminal(Some(self.format))
@@ -193,13 +214,25 @@ fn default_state() -> PathBuf {
         .join("deployrun")
 }
 
-/// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there.
-/// Every report of a run says so.
+/// The machine's clock; with `DEPLOYRUN_TEST_NOW`, an instant in RFC 3339, one that starts there, or
+/// stands there if ` stopped` follows. Every report of a run says so.
 fn clock() -> Result<Arc<dyn Clock>, String> {
-    let read = |text: &str| text.parse::<jiff::Timestamp>().ok();
+    let read = |text: &str| {
+        let (instant, stopped) = match text.strip_suffix(" stopped") {
+            Some(instant) => (instant, true),
+            None => (text, false),
+        };
+        Some((instant.parse::<jiff::Timestamp>().ok()?, stopped))
+    };
     let wanted = "an instant in RFC 3339, such as 2026-03-21T21:00:00Z";
     Ok(match variable("DEPLOYRUN_TEST_NOW", wanted, read)? {
-        Some(instant) => Arc::new(ShiftedClock::starting_at(instant.as_millisecond())),
+        Some((instant, stopped)) => {
+            let clock = ShiftedClock::starting_at(instant.as_millisecond());
+            match stopped {
+                true => Arc::new(ManualClock::at(clock.now())),
+                false => Arc::new(clock),
+            }
+        }
         None => Arc::new(SystemClock),
     })
 }

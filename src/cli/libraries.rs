@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::libraries::dependent::{Dependent, LOCK, VENDORED};
-use crate::libraries::lock::Locked;
 use crate::libraries::shelf;
 use crate::libraries::upkeep::{Change, Upkeep};
 use crate::report::out;
 use crate::script::project_file;
 use crate::words::hidden::visible;
+use crate::words::library::lock::Locked;
 use crate::words::library::{Origin, Reference};
 use crate::words::project::FILE;
 

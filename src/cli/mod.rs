@@ -16,6 +16,7 @@ mod logs;
 mod man;
 mod new;
 mod plans;
+mod preview;
 mod prompt;
 mod refuse;
 mod resume;
@@ -94,6 +95,7 @@ Examples:
 enum Command {
     Run(run::Args),
     Check(check::Args),
+    Preview(preview::Args),
     Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
@@ -116,6 +118,8 @@ impl Command {
     fn has_format(&self, format: Format) -> Result<(), String> {
         use Format::{Github, Html, Human, Json, Junit, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
+            Self::Run(args) if args.is_dry() => ("run --dry-run", &[Human, Json]),
+            Self::Preview(_) => ("preview", &[Human, Json]),
             Self::Run(_) => ("run", &[Human, Json, Junit]),
             Self::Check(_) => ("check", &[Human, Json, Sarif, Github]),
             Self::Explain(_) => ("explain", &[Human, Json]),
@@ -171,6 +175,7 @@ pub fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
+        Command::Preview(args) => preview::run(&context, args),
         Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
@@ -187,6 +192,19 @@ pub fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&context, &args),
     };
     ExitCode::from(status)
+}
+
+/// Would a command line be understood? The manual is held to it.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn understands(line: Vec<OsString>) -> Result<(), String> {
+    use clap::error::ErrorKind::{DisplayHelp, DisplayVersion};
+    match Cli::try_parse_from(with_bare_form(line)) {
+        Ok(cli) => cli.command.has_format(cli.global.context()?.format),
+        Err(error) if matches!(error.kind(), DisplayHelp | DisplayVersion) => Ok(()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// The tree of all commands: what is parsed, helped with, completed, and described in man pages.

@@ -76,9 +76,15 @@ impl Approver {
             }
             // Nothing is asked of a run that stops.
             Event::Stopping { .. } | Event::RunEnded { .. } | Event::Left { .. } => {
-                self.to = None;
+                self.withdraw();
             }
             _ => {}
+        }
+    }
+
+    fn withdraw(&mut self) {
+        if self.to.take().is_some() {
+            out::withdraw();
         }
     }
 
@@ -129,6 +135,10 @@ fn listen(state: &Path, clock: &dyn Clock, from: &Receiver<Told>) {
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => return,
             }
+        }
+        if asked.is_some() && asked.as_ref() != open.front().map(|(_, name)| name) {
+            // Somebody else has approved it.
+            out::withdraw();
         }
         let Some((run, name)) = open.front().cloned() else {
             asked = None;

@@ -4,16 +4,20 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use crate::report::groups::Ci;
 use crate::report::human::HumanReport;
 use crate::report::json::JsonReport;
 use crate::report::junit::{self, JunitReport};
+use crate::report::live::LiveReport;
 use crate::report::trace::{Settings, TraceReport};
 use crate::report::{Beside, out};
+use crate::script::approval;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
 use super::plans::Names;
+use super::preview;
 use super::prompt::Approver;
 use super::refuse::refuse;
 use super::values;
@@ -28,23 +32,64 @@ use super::values;
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
+    #[command(flatten)]
+    given: Given,
+    /// Only tells what would run, like `preview`; nothing acts
+    #[arg(short = 'n', long, conflicts_with = "approve_fingerprint")]
+    dry_run: bool,
+    /// Runs the plan only if it is the one that was previewed: its fingerprint, or the first 12 digits
+    /// of it or more
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint, env = "DEPLOYRUN_APPROVE_FINGERPRINT")]
+    approve_fingerprint: Option<String>,
+    /// Answers every question of this command with yes; approvals are given by people
+    #[arg(short, long, env = "DEPLOYRUN_YES")]
+    yes: bool,
+}
+
+impl Args {
+    /// Does it only tell?
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+}
+
+/// What a plan is run or previewed with.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Given {
     /// The plan
-    plan: PathBuf,
+    pub(super) plan: PathBuf,
     /// Sets `args.KEY` for the plan
     #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
-    set: Vec<(String, String)>,
+    pub(super) set: Vec<(String, String)>,
     /// Waits so long for an environment that somebody else has
     #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
     lock_wait: Option<std::time::Duration>,
     /// Sets the window aside; the reason stands in every report
     #[arg(long, value_name = "REASON", value_parser = values::reason)]
-    override_window: Option<String>,
-    /// Answers every question of this command with yes; approvals are given by people
-    #[arg(short, long, env = "DEPLOYRUN_YES")]
-    yes: bool,
+    pub(super) override_window: Option<String>,
     /// What the plan sees as `args.rest`
     #[arg(last = true, value_name = "ARG")]
-    rest: Vec<String>,
+    pub(super) rest: Vec<String>,
+}
+
+impl Given {
+    /// Gives it to a runner.
+    pub(super) fn settle(self, runner: Runner) -> Runner {
+        let mut map: Map<String, Value> = self
+            .set
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        map.insert("rest".into(), self.rest.into());
+        runner
+            .args(map)
+            .override_window(self.override_window)
+            .lock_wait(self.lock_wait.unwrap_or_default())
+    }
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    approval::parse(text)
 }
 
 const EXAMPLES: &str = "Examples:
@@ -65,22 +110,16 @@ fn setting(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn run(context: &Context, args: Args) -> u8 {
+    if args.dry_run {
+        return preview::tell(context, args.given);
+    }
     let runner = runner(context, Vec::new()).prepare();
-    let plan = match Plan::read(&args.plan) {
+    let plan = match Plan::read(&args.given.plan) {
         Ok(plan) => plan,
         Err(error) => return finish(context, Err(error.into())),
     };
-    let mut map: Map<String, Value> = args
-        .set
-        .into_iter()
-        .map(|(key, value)| (key, value.into()))
-        .collect();
-    map.insert("rest".into(), args.rest.into());
-    let runner = runner
-        .args(map)
-        .override_window(args.override_window)
-        .lock_wait(args.lock_wait.unwrap_or_default());
-    let names = Names::of(&args.plan, &plan);
+    let names = Names::of(&args.given.plan, &plan);
+    let runner = args.given.settle(runner).approve(args.approve_fingerprint);
     let result = runner.run(plan).map_err(|mut error| {
         if let Error::Check(found) = &mut error {
             names.tell(found);
@@ -99,6 +138,7 @@ pub(super) fn runner(context: &Context, before: Vec<Stamped>) -> Runner {
             let document = JunitReport::new(&context.program, &before);
             Box::new(Beside::new(human(context, before.clone()), document))
         }
+        _ if context.is_live() => Box::new(live(context, before.clone())),
         _ => Box::new(human(context, before.clone())),
     };
     let (report, trace_parent) = traced(context, report, &before);
@@ -139,6 +179,19 @@ fn traced(
 
 fn human(context: &Context, before: Vec<Stamped>) -> HumanReport {
     let mut report = HumanReport::new(context.style, context.look(false));
+    if let Some(ci) = Ci::of_environment() {
+        report.fold(ci);
+    }
+    if context.can_ask() {
+        let mut approver = Approver::new(context, &before);
+        report.listen(Box::new(move |event| approver.hear(event)));
+    }
+    report.recall(before);
+    report
+}
+
+fn live(context: &Context, before: Vec<Stamped>) -> LiveReport {
+    let mut report = LiveReport::new(context.style, context.look(true), context.clock.clone());
     if context.can_ask() {
         let mut approver = Approver::new(context, &before);
         report.listen(Box::new(move |event| approver.hear(event)));

@@ -9,6 +9,7 @@ use crate::words::event::{Event, Stamped};
 use crate::words::report::Report;
 use crate::words::step::StepEnd;
 
+use super::groups::{Ci, Groups};
 use super::line::Line;
 use super::lines::{Activity, Lines, Look};
 use super::output::{Follower, Piece, show_bytes};
@@ -48,8 +49,16 @@ impl HumanReport {
             followed: HashMap::new(),
             budget: Budget::full(Instant::now()),
             heard: Instant::now(),
+            groups: None,
             listener: None,
         }))
+    }
+
+    /// Folds what steps print in the log of `ci`; to be called before the first event.
+    pub fn fold(&mut self, ci: Ci) {
+        if let Some(screen) = self.0.screen() {
+            screen.groups = (!screen.quiet).then(|| Groups::new(ci));
+        }
     }
 
     /// Events of the run that were told by another process; to be called before the first event.
@@ -87,6 +96,7 @@ struct HumanScreen {
     budget: Budget,
     /// When the last event was told; together with its own time this is the present time.
     heard: Instant,
+    groups: Option<Groups>,
     listener: Option<Listener>,
 }
 
@@ -109,7 +119,11 @@ impl Screen for HumanScreen {
             if let Some((prefix, end)) = ended(&event.event) {
                 self.show_rest(&prefix, end, &mut shown);
             }
-            shown.extend(self.lines.tell(event));
+            let mut told = self.lines.tell(event);
+            if let Some(groups) = &mut self.groups {
+                groups.mark(event, &mut told);
+            }
+            shown.append(&mut told);
             self.heard = Instant::now();
             self.follow();
             if self.listener.is_some() {

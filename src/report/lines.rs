@@ -39,7 +39,7 @@ use phrases::{positive, thrown};
 /// For whom the lines are.
 #[derive(Clone, Debug)]
 pub struct Look {
-    /// -1: only failures and the recap; 0; from 1 on: samples and facts too.
+    /// -1: only failures and the recap; 0; 1: samples and facts too; from 2 on: each event too.
     pub verbosity: i8,
     /// In whose clock times are told.
     pub zone: Zone,
@@ -60,6 +60,10 @@ struct StepStory {
     outcome: Option<Outcome>,
     tail: String,
     left_running: Vec<ProcessFact>,
+    /// Of all its tries together.
+    took_ms: u64,
+    /// Did one of them act?
+    acted: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -94,6 +98,7 @@ struct Start {
     /// What the plan was given as `args`.
     args: serde_json::Map<String, serde_json::Value>,
     clock_injected: bool,
+    approved: Option<String>,
     at_ms: i64,
 }
 
@@ -113,6 +118,8 @@ pub struct Lines {
     head_told: bool,
     heading: Option<&'static str>,
     phase: Phase,
+    /// The phases that it has come to, and when.
+    phases: Vec<(Phase, i64)>,
     day: Option<Date>,
     now_ms: i64,
     failed_findings: Vec<(String, String)>,
@@ -152,6 +159,7 @@ impl Lines {
             head_told: false,
             heading: None,
             phase: Phase::Review,
+            phases: Vec::new(),
             day: None,
             now_ms: 0,
             failed_findings: Vec::new(),
@@ -189,7 +197,14 @@ impl Lines {
     pub fn tell(&mut self, event: &Stamped) -> Vec<Line> {
         self.run.clone_from(&event.run);
         self.now_ms = event.at_ms;
+        let is_last = matches!(event.event, Event::RunEnded { .. } | Event::Left { .. });
+        if is_last {
+            self.tell_event(event);
+        }
         self.on_event(&event.event);
+        if !is_last {
+            self.tell_event(event);
+        }
         std::mem::take(&mut self.out)
     }
 
@@ -363,10 +378,23 @@ impl Lines {
         }
     }
 
+    /// The event itself, for those who want to see each.
+    fn tell_event(&mut self, event: &Stamped) {
+        if self.look.verbosity > 1 && self.head_told {
+            let id = event
+                .event
+                .call()
+                .map_or_else(String::new, |id| format!(" [{id}]"));
+            let text = format!("{} {}{id}", event.seq, event.event.kind());
+            self.detail("event", &text);
+        }
+    }
+
     fn on_phase(&mut self, phase: Phase) {
         if std::mem::replace(&mut self.phase, phase) == phase {
             return;
         }
+        self.phases.push((phase, self.now_ms));
         // An end has no lines of its own: the recap tells it.
         self.heading = phase.ended().is_none().then(|| phase.word());
     }

@@ -4,18 +4,22 @@
 //! and the output of steps, which lies in their directories. [`lines`] decides what is said;
 //! everything else here only brings it out.
 
+mod area;
 mod beside;
 pub mod diagnostics;
 pub mod explain;
 pub mod github;
+pub mod groups;
 pub mod html;
 pub mod human;
 pub mod json;
 pub mod junit;
 pub mod line;
 pub mod lines;
+pub mod live;
 pub mod out;
 pub mod output;
+pub mod preview;
 pub mod sarif;
 pub mod status;
 pub mod story;

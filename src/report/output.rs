@@ -68,7 +68,7 @@ impl Cutter {
     }
 
     /// Some bytes are left out here.
-    fn skip(&mut self) {
+    pub(super) fn skip(&mut self) {
         self.line.clear();
         self.over = 0;
         self.returned = false;

@@ -2,6 +2,7 @@
 //! call. The only place that sees rhai.
 
 pub mod api;
+pub mod approval;
 pub mod args;
 pub mod check;
 pub mod closure;
@@ -13,6 +14,7 @@ pub mod manual;
 pub mod modules;
 pub mod nesting;
 pub mod plan;
+pub mod preview;
 pub(crate) mod project_file;
 pub mod run;
 pub mod secret_source;

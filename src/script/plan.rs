@@ -220,6 +220,14 @@ impl Plan {
         &self.asts
     }
 
+    /// The same plan with other trees of its sources.
+    pub(super) fn with_trees(&self, asts: BTreeMap<String, Arc<AST>>) -> Self {
+        Self {
+            asts,
+            ..self.clone()
+        }
+    }
+
     /// The trees of all sources that have one, those with errors too.
     pub(super) fn trees(&self) -> impl Iterator<Item = (&str, &AST)> {
         self.asts

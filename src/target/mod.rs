@@ -17,4 +17,5 @@ pub mod memory;
 mod owners;
 pub mod probe;
 pub mod step_supervisor;
+pub mod terminal;
 pub mod tries;

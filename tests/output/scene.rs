@@ -31,6 +31,14 @@ impl Scene {
         scene
     }
 
+    /// The same in a directory whose name is as long on every machine, for what wraps.
+    pub fn in_tmp(plan: &str) -> Self {
+        let dir = tempfile::tempdir_in("/tmp").expect("a directory");
+        let scene = Self { dir };
+        scene.write("plan.rhai", plan);
+        scene
+    }
+
     /// A file in the scene.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("a file can be written");
@@ -63,7 +71,10 @@ impl Scene {
             "DEPLOYRUN_COLOR",
             "DEPLOYRUN_YES",
             "NO_COLOR",
+            "DEPLOYRUN_PLAIN",
             "CI",
+            "GITHUB_ACTIONS",
+            "GITLAB_CI",
             "GITHUB_WORKSPACE",
             "DEPLOYRUN_LOG",
             "OTEL_EXPORTER_OTLP_ENDPOINT",
@@ -79,6 +90,7 @@ impl Scene {
             .env("DEPLOYRUN_TEST_NOW", now)
             .env("DEPLOYRUN_TEST_RANDOM", "7")
             .env("TZ", "UTC")
+            .env("TERM", "xterm-256color")
             .stdin(Stdio::null());
         command
     }
@@ -146,6 +158,10 @@ impl Scene {
                 "$1 TIME",
             ),
             (format!("{DURATION} left"), "TIME left"),
+            (
+                format!("(review|waiting|release|verify|backing-out) (?:<1s|{DURATION})"),
+                "$1 TIME",
+            ),
             (format!("at most {DURATION}, by"), "at most TIME, by"),
             (format!(", {DURATION} of "), ", TIME of "),
             (r"process \d+".to_owned(), "process PID"),

@@ -5,13 +5,19 @@ use serde_json::Value;
 use crate::report::line::{Line, Tone, first_line};
 use crate::words::call::{Undo, shell_word};
 use crate::words::event::{RunEnd, StillChanged, Unwritten};
-use crate::words::outcome::{RunOutcome, StopCause};
+use crate::words::outcome::{Phase, RunOutcome, StopCause};
 
 use super::steps::process_words;
 use super::{Lines, Start, positive, show_ms, whole_commands};
 
 /// Columns of the names in the recap.
 const NAMES: usize = 11;
+/// Runs that took less than this, in milliseconds, are not told phase by phase.
+const LONG_RUN_MS: u64 = 10_000;
+/// Steps that took less than this, in milliseconds, are not told as slow.
+const SLOW_MS: u64 = 5_000;
+/// How many of the slowest steps are told.
+const SLOWEST: usize = 3;
 /// Lines of a failed command's output that the recap repeats.
 const TAIL: usize = 15;
 
@@ -194,10 +200,11 @@ impl Lines {
             self.named(Tone::Warn, "owner", &owner);
             self.named(Tone::Warn, "support", &support);
         }
-        if let Some(start) = &self.start {
+        if let Some(start) = self.start.clone() {
             let took = positive(self.now_ms.saturating_sub(start.at_ms));
             let text = format!("{run}, took {}", show_ms(took));
             self.named(Tone::Plain, "run", &text);
+            self.tell_durations(start.at_ms, took);
         }
         let again = self.start.as_ref().map(|s| s.again(&program));
         match end.outcome {
@@ -231,6 +238,45 @@ impl Lines {
                 };
                 self.named(Tone::Warn, "next", hint);
             }
+        }
+    }
+
+    /// How long each phase took, and the slowest steps, where somebody had to wait for them.
+    fn tell_durations(&mut self, began_ms: i64, took_ms: u64) {
+        if took_ms >= LONG_RUN_MS {
+            let first = (Phase::Review, began_ms);
+            let phases = std::iter::once(first).chain(self.phases.iter().copied());
+            let ends = self.phases.iter().map(|(_, at_ms)| *at_ms);
+            let words: Vec<String> = phases
+                .zip(ends.chain([self.now_ms]))
+                .filter(|((phase, _), _)| phase.ended().is_none())
+                .map(|((phase, from), to)| {
+                    let ms = positive(to.saturating_sub(from));
+                    let seconds = match ms / 1000 {
+                        0 => "<1s".to_owned(),
+                        s => show_ms(s * 1000),
+                    };
+                    format!("{} {seconds}", phase.word())
+                })
+                .collect();
+            self.named(Tone::Plain, "phases", &words.join(", "));
+        }
+        let mut slow: Vec<(u64, String)> = self
+            .steps
+            .iter()
+            .filter(|(id, step)| step.took_ms >= SLOW_MS && !id.is_in_back_out())
+            .map(|(id, step)| {
+                let took = show_ms(step.took_ms);
+                (
+                    step.took_ms,
+                    format!("[{id}] {}, {took}", first_line(&step.title)),
+                )
+            })
+            .collect();
+        slow.sort_by_key(|(ms, _)| std::cmp::Reverse(*ms));
+        for (n, (_, text)) in slow.into_iter().take(SLOWEST).enumerate() {
+            let name = if n == 0 { "slowest" } else { "" };
+            self.named(Tone::Plain, name, &text);
         }
     }
 

@@ -7,7 +7,7 @@ use crate::words::call::{Answer, Call, CallId, Step, Undo};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::Outcome;
 use crate::words::place::Place;
-use crate::words::step::{ProcessFact, StepEnd, end_words};
+use crate::words::step::{End, ProcessFact, StepEnd, end_words};
 
 use super::{Activity, Group, Lines, StepStory, Undone, show_ms, thrown, took};
 
@@ -157,6 +157,7 @@ impl Lines {
                 let text = format!("[{id}] {title} was not started: {reason}");
                 let depth = self.depth(id);
                 self.say_at(depth, Tone::Warn, Weight::Always, "void", &text);
+                self.disarm_void(id);
             }
             _ => {}
         }
@@ -192,6 +193,8 @@ impl Lines {
             outcome: None,
             tail: String::new(),
             left_running: Vec::new(),
+            took_ms: self.steps.get(id).map_or(0, |before| before.took_ms),
+            acted: self.steps.get(id).is_some_and(|before| before.acted),
         };
         self.steps.insert(id.clone(), story);
         if let Some(back_out) = &step.back_out
@@ -220,6 +223,8 @@ impl Lines {
             Some(story) => {
                 let words = end_words(end, story.limit_by, &story.codes);
                 story.outcome = Some(outcome);
+                story.acted |= !matches!(end.end, End::NotStarted { .. });
+                story.took_ms = story.took_ms.saturating_add(end.duration_ms);
                 story.tail.clone_from(&end.tail);
                 story.left_running.clone_from(&end.left_running);
                 (first_line(&story.title), words)
@@ -265,6 +270,17 @@ impl Lines {
         }
         if again {
             self.follow(depth, Weight::Normal, Tone::Warn, "it is tried again");
+        } else {
+            self.disarm_void(id);
+        }
+    }
+
+    /// Without a try that acted there is nothing to undo. A step that is tried all the same is armed
+    /// anew.
+    fn disarm_void(&mut self, id: &CallId) {
+        if self.steps.get(id).is_some_and(|step| !step.acted) {
+            self.armed.retain(|other| other != id);
+            self.back_outs.remove(id);
         }
     }
 

@@ -396,3 +396,90 @@ fn past_the_point_of_no_return_nobody_is_sent_back_blindly() {
         "{text}"
     );
 }
+
+#[test]
+fn a_long_run_is_told_phase_by_phase_and_with_its_slowest_steps() {
+    let mut lines = lines(0);
+    told(&mut lines, [at(0, start()), at(0, header())]);
+    let slow = |id: &str, ms: u64| {
+        let Event::StepEnded {
+            id,
+            attempt,
+            outcome,
+            mut end,
+            again,
+        } = step_end(id, 0, "")
+        else {
+            panic!("no end")
+        };
+        end.duration_ms = ms;
+        Event::StepEnded {
+            id,
+            attempt,
+            outcome,
+            end,
+            again,
+        }
+    };
+    let events = vec![
+        at(0, phase(Phase::Waiting)),
+        at(3_600, phase(Phase::Release)),
+        at(3_600, step("2")),
+        at(3_606, slow("2", 6_000)),
+        at(3_606, step("3")),
+        at(3_610, slow("3", 4_000)),
+        at(3_610, step("4")),
+        at(3_700, slow("4", 90_000)),
+        at(3_700, phase(Phase::Verify)),
+        at(3_720, phase(Phase::Released)),
+    ];
+    told(&mut lines, events);
+    let end = RunEnd {
+        cause: None,
+        reason: String::new(),
+        ..end(RunOutcome::Released)
+    };
+    let recap = told(&mut lines, [at(3_720, Event::RunEnded { end })]);
+    assert_eq!(
+        recap,
+        "
+released: shop 2 → production
+  run        20260321-2100-0007, took 1h2m
+  phases     review <1s, waiting 1h, release 1m40s, verify 20s
+  slowest    [4] act 4, 1m30s
+             [2] act 2, 6s
+  output     deployrun logs 20260321-2100-0007
+"
+    );
+}
+
+#[test]
+fn who_wants_to_see_each_event_does() {
+    let text = after_begin(2, vec![phase(Phase::Release), step("2")]);
+    assert_eq!(
+        text,
+        "
+== release ==
+21:00:01  event   1 phase
+21:00:01  step    [2] act 2
+                  plan.rhai:3:1; at most 1m; back-out: `undo`
+21:00:01  event   1 step-started [2]
+"
+    );
+    assert!(!after_begin(1, vec![step("2")]).contains("event"));
+}
+
+#[test]
+fn a_step_that_never_acted_is_not_armed() {
+    let mut lines = lines(0);
+    told(
+        &mut lines,
+        [at(0, start()), at(0, header()), at(0, step("2"))],
+    );
+    assert_eq!(lines.armed().count(), 1);
+    let void = event(json!({ "event": "step-void", "id": "2", "attempt": 1, "reason": "no room" }));
+    told(&mut lines, [at(0, void)]);
+    assert_eq!(lines.armed().count(), 0);
+    told(&mut lines, [at(0, step("2")), at(0, step_end("2", 0, ""))]);
+    assert_eq!(lines.armed().count(), 1);
+}

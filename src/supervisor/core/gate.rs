@@ -237,7 +237,8 @@ fn asked_window(waiting: &Waiting) -> Option<String> {
 
 /// The first opening, now or later, of which at least `needed_ms` are left: when it opens and
 /// closes, in milliseconds since 1970.
-fn long_enough(window: &Window, wall_ms: i64, needed_ms: u64) -> Option<(i64, i64)> {
+#[must_use]
+pub fn long_enough(window: &Window, wall_ms: i64, needed_ms: u64) -> Option<(i64, i64)> {
     let now = jiff::Timestamp::from_millisecond(wall_ms).ok()?;
     window
         .openings(now)

@@ -18,6 +18,8 @@ mod stop;
 mod tests;
 mod watches;
 
+pub use calls::{HEADER_FIRST, needs_gate};
+pub use gate::long_enough;
 pub use state::{Armed, ArmedStatus, Core, Finding, Stop};
 pub use steps::{answer_of, outcome_of};
 

@@ -35,6 +35,7 @@ impl World {
             args: serde_json::Map::new(),
             boot_id: String::new(),
             clock_injected: true,
+            approved: None,
             trace_parent: None,
         })?;
         self.take(Input::Time)?;
