@@ -110,7 +110,7 @@ fn with_words(command: Command) -> Command {
 
 fn equip(command: &str, arg: Arg) -> Arg {
     match arg.get_id().as_str() {
-        "plan" if arg.get_value_hint() == ValueHint::AnyPath => {
+        "plan" | "plans" | "paths" if arg.get_value_hint() == ValueHint::AnyPath => {
             arg.add(ArgValueCompleter::new(plans))
         }
         "plan" => arg.add(names(|row| &row.plan)),

@@ -9,10 +9,17 @@ use super::refuse::say;
 
 /// Says what a finding of `check` means, with a wrong and a right plan; without a code, lists all.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The word in brackets of a finding, such as no-timeout
     code: Option<String>,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun explain
+      lists all findings
+  deployrun explain no-timeout
+      what one means, with a wrong and a right plan";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let Some(name) = &args.code else {

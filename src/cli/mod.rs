@@ -336,7 +336,10 @@ mod tests {
                 let Some(line) = line.strip_prefix("  ") else {
                     continue;
                 };
-                let line = line.split(" | ").next().unwrap();
+                // Pipes, files and remarks are not its arguments.
+                let ends = [" | ", " > ", " < ", "   "].map(|end| line.find(end));
+                let end = ends.into_iter().flatten().min().unwrap_or(line.len());
+                let line = &line[..end];
                 if line.starts_with("deployrun ") {
                     count += 1;
                     let parsed = tree().try_get_matches_from(with_bare_form(words(line)));
