@@ -1,6 +1,6 @@
 //! A run as one HTML file that needs no other: no network, no fonts, no images.
 //!
-//! Every text goes through [`text::t`], which shows what nobody would see; the templates escape.
+//! Every text goes through `text::t`, which shows what nobody would see; the templates escape.
 
 mod about;
 mod calls;

@@ -272,7 +272,7 @@ fn try_item(
 ) -> Markup {
     let dir = step.id.directory(told.attempt, false);
     html! {
-        @if several { h4 { "Try " (told.attempt) } }
+        @if several { h3 { "Try " (told.attempt) } }
         p.when {
             (page.clock(told.begin_ms)) ": "
             @match &told.end {
