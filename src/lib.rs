@@ -39,3 +39,8 @@ pub use script::plan::Plan;
 pub use words::event::{Event, Stamped};
 pub use words::preview::Preview;
 pub use words::report::Report;
+
+/// The code of the manual's page on embedding, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;

@@ -23,6 +23,8 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("rusqlite", "journal"),
     ("duct", "target"),
     ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
     ("ureq", "target"),
     ("toml", "words"),
     ("prost", "report"),

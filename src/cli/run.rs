@@ -10,7 +10,6 @@ use crate::report::junit::{self, JunitReport};
 use crate::report::trace::{Settings, TraceReport};
 use crate::report::{Beside, out};
 use crate::script::approval;
-use crate::words::duration;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
@@ -19,15 +18,22 @@ use super::plans::Names;
 use super::preview;
 use super::prompt::Approver;
 use super::refuse::refuse;
+use super::values;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
+///
+/// Ctrl-C (or SIGTERM) stops the run and backs it out; a second one kills what is being ended, a
+/// third one leaves the run as it is and says how to come back. A terminal that goes away does not
+/// end it. Whatever happens, the run ends in a state that has a name: see the exit status of
+/// deployrun.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     given: Given,
     /// Only tells what would run, like `preview`; nothing acts
-    #[arg(short = 'n', long, conflicts_with = "approve_fingerprint")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
     /// Runs the plan only if it is the one that was previewed: its fingerprint, or the first 12 digits
     /// of it or more
@@ -54,10 +60,10 @@ pub(super) struct Given {
     #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
     pub(super) set: Vec<(String, String)>,
     /// Waits so long for an environment that somebody else has
-    #[arg(long, value_name = "DURATION", value_parser = time, env = "DEPLOYRUN_LOCK_WAIT")]
+    #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
     lock_wait: Option<std::time::Duration>,
     /// Sets the window aside; the reason stands in every report
-    #[arg(long, value_name = "REASON", value_parser = reason)]
+    #[arg(long, value_name = "REASON", value_parser = values::reason)]
     pub(super) override_window: Option<String>,
     /// What the plan sees as `args.rest`
     #[arg(last = true, value_name = "ARG")]
@@ -84,22 +90,22 @@ fn fingerprint(text: &str) -> Result<String, String> {
     approval::parse(text)
 }
 
+const EXAMPLES: &str = "Examples:
+  deployrun run plan.rhai
+      as a person; deployrun plan.rhai is the same
+  deployrun run -e version=2.4.0 plan.rhai -- --fast
+      the plan sees args.version, and --fast in args.rest
+  deployrun run --lock-wait 30m --format json plan.rhai
+      in a pipeline: waits for another run of the environment, one event a line
+  deployrun run -n plan.rhai
+      tells what would run, and nothing acts; deployrun preview is the same
+  deployrun run --override-window 'CHG-1042, approved by Ada' plan.rhai
+      outside the window, with the reason in every report";
+
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".into()),
-    }
-}
-
-pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
-}
-
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("say why".into())
-    } else {
-        Ok(text.trim().to_owned())
     }
 }
 

@@ -26,10 +26,11 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant, whole_commands};
+pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
+pub use waits::ADVICE;
 pub use zone::Zone;
 
-pub(super) use phrases::{plan_name, show_ms, took};
+pub(super) use phrases::{plan_name, took};
 pub(super) use recap::again;
 pub(super) use steps::process_words;
 

@@ -18,6 +18,7 @@ pub mod out;
 pub mod output;
 pub mod preview;
 pub mod sarif;
+pub mod status;
 pub mod story;
 mod thread;
 pub mod trace;

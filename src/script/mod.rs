@@ -20,5 +20,6 @@ pub mod run;
 pub mod secret_source;
 pub mod secret_text;
 pub mod source_text;
+pub mod style;
 pub mod syntax;
 pub mod value;

@@ -90,6 +90,15 @@ pub enum Ended {
     Void(String),
 }
 
+/// Why the environment's lock is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoLock {
+    /// Who has it, in words that say what to do.
+    pub holder: String,
+    /// Will it not come free by itself? The run that has it is then to be recovered by a person.
+    pub in_vain: bool,
+}
+
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -159,7 +168,7 @@ pub enum Input {
     /// The script ended.
     ScriptEnded(ScriptEnd),
     /// The answer to [`Action::TakeLock`]: who has it, if somebody else does.
-    Lock(Result<(), String>),
+    Lock(Result<(), NoLock>),
     /// Somebody approved.
     Approved {
         /// What.
