@@ -35,7 +35,7 @@ pub(super) struct Args {
     #[command(flatten)]
     given: Given,
     /// Only tells what would run, like `preview`; nothing acts
-    #[arg(short = 'n', long, conflicts_with = "approve_fingerprint")]
+    #[arg(short = 'n', long)]
     dry_run: bool,
     /// Runs the plan only if it is the one that was previewed: its fingerprint, or the first 12 digits
     /// of it or more
@@ -99,6 +99,8 @@ const EXAMPLES: &str = "Examples:
       the plan sees args.version, and --fast in args.rest
   deployrun run --lock-wait 30m --format json plan.rhai
       in a pipeline: waits for another run of the environment, one event a line
+  deployrun run -n plan.rhai
+      tells what would run, and nothing acts; deployrun preview is the same
   deployrun run --override-window 'CHG-1042, approved by Ada' plan.rhai
       outside the window, with the reason in every report";
 
