@@ -7,10 +7,13 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use deployrun::journal::{Entry, Filter, Journal, NewRun, Reader, RunId};
+use deployrun::journal::{Entry, Filter, Journal, NewRun, Reader, RunId, RunUpdate};
 
 const COMMITS: usize = 1_000;
 const REPLAY: usize = 20_000;
+const RUNS: usize = 10_000;
+/// When the first of them was created, milliseconds since 1970.
+const FIRST: i64 = 1_774_130_400_000;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -48,7 +51,75 @@ fn measure(dir: &Path) -> Outcome {
         let open = opens(&state)?;
         writeln!(out, "open, existing         {}", show(&open))?;
     }
+    lists(&dir.join("lists"), &mut out)?;
     replay(&dir.join("replay"), &mut out)
+}
+
+/// What `deployrun runs` reads of a journal with many runs.
+fn lists(state: &Path, out: &mut impl Write) -> Outcome {
+    let mut journal = Journal::open(state)?;
+    for number in 0..RUNS {
+        let day = i64::try_from(number)? * 3_600_000;
+        let run = NewRun {
+            id: RunId::new(FIRST + day, u32::try_from(number)?),
+            plan: format!("plan-{}", number % 7),
+            version: "2.4.0".to_owned(),
+            environment: if number % 100 == 0 {
+                "rare"
+            } else {
+                "production"
+            }
+            .to_owned(),
+            fingerprint: "f".repeat(64),
+            frozen: serde_json::json!({}),
+            created_ms: FIRST + day,
+        };
+        let update = RunUpdate {
+            phase: Some("released".to_owned()),
+            outcome: Some("released".to_owned()),
+            release_lock: None,
+        };
+        let entry = Entry {
+            at_ms: FIRST + day,
+            kind: "run-ended".to_owned(),
+            call: None,
+            data: "{}".to_owned(),
+        };
+        journal.create_run_locked(&run, &[entry], &update, None)?;
+    }
+    let last = Some(20);
+    let kinds = [
+        (
+            "the newest 20",
+            Filter {
+                limit: last,
+                ..Filter::default()
+            },
+        ),
+        (
+            "20 of a rare environment",
+            Filter {
+                environment: Some("rare".to_owned()),
+                limit: last,
+                ..Filter::default()
+            },
+        ),
+        (
+            "unfinished, none",
+            Filter {
+                unfinished: true,
+                ..Filter::default()
+            },
+        ),
+        ("all", Filter::default()),
+    ];
+    for (what, filter) in kinds {
+        let start = Instant::now();
+        let found = Reader::open(state)?.runs(&filter)?.len();
+        let took = start.elapsed().as_secs_f64() * 1e3;
+        writeln!(out, "of {RUNS} runs, {what}: {found} in {took:.1} ms")?;
+    }
+    Ok(())
 }
 
 fn raw_appends(path: &Path) -> Result<Vec<Duration>, Box<dyn Error>> {

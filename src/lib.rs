@@ -39,4 +39,10 @@ pub mod words;
 pub use runner::{Error, Runner, Summary, dispatch};
 pub use script::plan::Plan;
 pub use words::event::{Event, Stamped};
+pub use words::preview::Preview;
 pub use words::report::Report;
+
+/// The code of the manual's page on embedding, which has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/embedding.md")]
+struct EmbeddingPage;

@@ -155,6 +155,59 @@ fn read_all(seed: u64) {
     }
 }
 
+/// Reads lines, and says which of them the schema does not allow.
+const VALIDATE: &str = r#"
+import json, sys
+from jsonschema import Draft202012Validator
+schema = json.load(open(sys.argv[1]))
+Draft202012Validator.check_schema(schema)
+validator, count = Draft202012Validator(schema), 0
+for line in sys.stdin:
+    count += 1
+    for problem in validator.iter_errors(json.loads(line)):
+        sys.exit(f"{line}: {problem.message}")
+print(count)
+"#;
+
+#[test]
+fn every_event_is_what_the_schema_allows() {
+    use std::io::Write as _;
+    let schema = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.schema.json");
+    let mut lines = std::collections::BTreeSet::new();
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..150 {
+        for event in simulation::journal(seed) {
+            // One of each kind and length is enough.
+            let text = crate::words::event::json_text(&event);
+            if kinds.insert((event.event.kind(), text.len())) {
+                lines.insert(text);
+            }
+        }
+    }
+    let mut python = std::process::Command::new("python3")
+        .args(["-c", VALIDATE])
+        .arg(schema)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("python3 is there");
+    let mut stdin = python.stdin.take().unwrap();
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    // One who has found something reads no further.
+    let _ = stdin.write_all(text.as_bytes());
+    drop(stdin);
+    let output = python.wait_with_output().unwrap();
+    assert!(
+        output.status.success(),
+        "needs python3-jsonschema, which .ci/test installs: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let count = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(count.trim().parse(), Ok(lines.len()));
+    assert!(lines.len() > 300, "{}", lines.len());
+}
+
 #[test]
 fn no_part_of_a_story_is_read_against_its_end() {
     let seeds = std::env::var("DEPLOYRUN_SEEDS").map_or(SEEDS, |n| n.parse().unwrap());

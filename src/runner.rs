@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::journal::{
-    FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, RunId, StoredEntry,
+    FindError, Holder, Journal, JournalError, OwnerError, OwnerLock, Reader, RunId, StoredEntry,
 };
 use crate::script::api;
+use crate::script::approval::Approval;
 use crate::script::check;
 use crate::script::engine::{self, Surroundings};
 use crate::script::functions::Function;
 use crate::script::plan::{Plan, ReadError};
+use crate::script::preview::{self, Given};
 use crate::script::run::PlanScripts;
 use crate::script::secret_source;
 use crate::script::value::from_json;
@@ -32,6 +34,7 @@ use crate::words::diagnostic::{Diagnostic, Level};
 use crate::words::event::{Actor, Event, RunEnd, Stamped};
 use crate::words::levels::{Change, Levels};
 use crate::words::outcome::RunOutcome;
+use crate::words::preview::{FileLook, LockLook, Preview};
 
 /// Runs the part of deployrun that the program's arguments name, and returns the status to exit
 /// with. A program that embeds deployrun calls this first thing in `main`: step supervisors are the
@@ -55,6 +58,18 @@ pub enum Error {
     /// The journal could not be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// The plan is not the one that was approved.
+    #[error(
+        "the plan is not what was approved: approved was {approved}, its fingerprint is {now} now; \
+         the plan, a module, an argument or a file that it uploads has changed; look at what it would \
+         do now with `deployrun preview`; nothing was done"
+    )]
+    NotApproved {
+        /// The fingerprint that was given.
+        approved: String,
+        /// The fingerprint that it has.
+        now: String,
+    },
     /// No run, or several, have an id that begins so.
     #[error(transparent)]
     Find(#[from] FindError),
@@ -134,6 +149,9 @@ struct Frozen {
     /// What steps and probes are passed on from the process that started the run.
     #[serde(default)]
     env: BTreeMap<String, String>,
+    /// What was approved, if the run was started with an approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    approval: Option<Approval>,
 }
 
 /// Runs plans, and takes up runs again.
@@ -150,6 +168,7 @@ pub struct Runner {
     prepared: bool,
     standby: Standby,
     known: Vec<Stamped>,
+    approved: Option<String>,
     levels: Vec<Change>,
 }
 
@@ -180,6 +199,7 @@ impl Runner {
             prepared: false,
             standby: Standby::default(),
             known: Vec::new(),
+            approved: None,
             levels: Vec::new(),
         }
     }
@@ -202,6 +222,14 @@ impl Runner {
     #[must_use]
     pub fn lock_wait(mut self, time: std::time::Duration) -> Self {
         self.settings.lock_wait_ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Runs a plan only if this is its fingerprint, as [`Runner::preview`] tells it, or a beginning of
+    /// at least 12 hex digits.
+    #[must_use]
+    pub fn approve(mut self, fingerprint: Option<String>) -> Self {
+        self.approved = fingerprint;
         self
     }
 
@@ -318,6 +346,7 @@ impl Runner {
         if !errors.is_empty() {
             return Err(Error::Check(errors));
         }
+        let approval = this.approval(&plan)?;
         let frozen = Frozen {
             main: plan.main().to_owned(),
             root: plan.root().to_owned(),
@@ -326,6 +355,7 @@ impl Runner {
             override_window: this.settings.override_window.clone(),
             lock_wait_ms: this.settings.lock_wait_ms,
             env: environment::of_this_process(),
+            approval: approval.clone(),
         };
         let holder = Holder::this_process(facts::user());
         let by = actor();
@@ -338,6 +368,9 @@ impl Runner {
             args: given(&this.args),
             boot_id: holder.boot_id.clone(),
             clock_injected: !this.clock.is_real(),
+            approved: approval
+                .as_ref()
+                .map(|approval| approval.fingerprint.clone()),
             trace_parent: this.trace_parent.clone(),
         };
         let wall_ms = this.clock.now().wall_ms;
@@ -375,8 +408,83 @@ impl Runner {
             journal.preflight()?;
             Ok(Book::of_new_run(journal, facts, report))
         };
-        let inputs = (frozen.args, frozen.env);
+        let inputs = Inputs {
+            args: frozen.args,
+            env: frozen.env,
+            approval,
+        };
         this.drive(plan, inputs, runner, book, vec![started], Vec::new())
+    }
+
+    /// What is approved with the plan, if it was; fails if it is not that plan.
+    fn approval(&self, plan: &Plan) -> Result<Option<Approval>, Error> {
+        let Some(approved) = &self.approved else {
+            return Ok(None);
+        };
+        let now = Approval::of(plan, &self.args, self.settings.override_window.as_deref());
+        if now.is(&approved.to_ascii_lowercase()) {
+            return Ok(Some(now));
+        }
+        Err(Error::NotApproved {
+            approved: approved.clone(),
+            now: now.fingerprint,
+        })
+    }
+
+    /// Does a plan's review, and tells what would run behind it. Nothing acts, nothing is written, no
+    /// run comes to be, and of the functions of this program only those that read are called.
+    ///
+    /// # Errors
+    /// When the plan has errors, or the system refuses what is needed.
+    pub fn preview(self, plan: Plan) -> Result<Preview, Error> {
+        let (errors, warnings): (Vec<_>, Vec<_>) = self
+            .check(&plan)
+            .into_iter()
+            .partition(|d| d.level == Level::Error);
+        if !errors.is_empty() {
+            return Err(Error::Check(errors));
+        }
+        let override_window = self.settings.override_window.clone();
+        let approval = Approval::of(&plan, &self.args, override_window.as_deref());
+        let told = preview::follow(Given {
+            plan: plan.clone(),
+            functions: self.functions,
+            args: from_json(&self.args),
+            clock: self.clock.clone(),
+            env: environment::of_this_process(),
+            override_window,
+        })?;
+        let mut gate = told.gate;
+        if gate.at.is_some() {
+            gate.lock = lock_look(&self.state_dir, &told.header.environment);
+        }
+        let mut files = told.files;
+        for file in &mut files {
+            file.covered = approval.files.contains_key(&file.path);
+        }
+        for (path, sha256) in approval.files {
+            if !files.iter().any(|file| file.path == path) {
+                files.push(FileLook {
+                    path,
+                    sha256,
+                    covered: true,
+                });
+            }
+        }
+        Ok(Preview {
+            plan: plan.root().join(plan.main()).display().to_string(),
+            at_ms: self.clock.now().wall_ms,
+            clock_injected: !self.clock.is_real(),
+            args: given(&self.args),
+            header: told.header,
+            warnings,
+            lines: told.lines,
+            gate,
+            followed: told.followed,
+            files,
+            plan_fingerprint: plan.fingerprint(),
+            fingerprint: approval.fingerprint,
+        })
     }
 
     /// Takes up a run where it was left.
@@ -475,7 +583,11 @@ impl Runner {
             begun_in,
         };
         let book = |report| Ok(Book::of_run(journal, run.clone(), last_seq, report));
-        let inputs = (frozen.args, env);
+        let inputs = Inputs {
+            args: frozen.args,
+            env,
+            approval: frozen.approval,
+        };
         let summary = self.drive(plan, inputs, wired, book, vec![resumed], first);
         drop(owner);
         summary
@@ -484,7 +596,7 @@ impl Runner {
     fn drive(
         self,
         plan: Plan,
-        (args, env): (Value, BTreeMap<String, String>),
+        inputs: Inputs,
         wired: Wired,
         book: impl FnOnce(Box<dyn Report>) -> Result<Book, Error>,
         opening: Vec<Event>,
@@ -499,13 +611,14 @@ impl Runner {
             core,
             begun_in,
         } = wired;
-        let shared = Arc::new(Shared::new(
-            to_driver,
-            recorded,
-            self.clock.clone(),
+        let Inputs {
+            args,
             env,
-            plan.name(),
-        ));
+            approval,
+        } = inputs;
+        let shared = Shared::new(to_driver, recorded, self.clock.clone(), env, plan.name());
+        let approved = approval.map(|approval| approval.files);
+        let shared = Arc::new(shared.approving(approved.unwrap_or_default()));
         let root = plan.root().to_owned();
         let surroundings = Arc::new(Surroundings {
             plan: Arc::new(plan),
@@ -542,6 +655,13 @@ impl Runner {
     }
 }
 
+/// What a run was given, and keeps when it is taken up.
+struct Inputs {
+    args: Value,
+    env: BTreeMap<String, String>,
+    approval: Option<Approval>,
+}
+
 /// What differs between a new run and one that is taken up.
 struct Wired {
     standby: Standby,
@@ -563,6 +683,24 @@ fn given(args: &Value) -> serde_json::Map<String, Value> {
         given.remove("rest");
     }
     given
+}
+
+/// Who has an environment's lock, seen by one who only looks. Without a journal nobody has it.
+fn lock_look(state_dir: &std::path::Path, environment: &str) -> LockLook {
+    let held = match Reader::open(state_dir) {
+        Ok(journal) => journal.lock(environment),
+        Err(JournalError::NoJournal { .. }) => Ok(None),
+        Err(error) => Err(error),
+    };
+    match held {
+        Ok(None) => LockLook::Free,
+        Ok(Some(held)) => LockLook::Held {
+            holder: held.to_string(),
+        },
+        Err(error) => LockLook::NotSeen {
+            problem: error.to_string(),
+        },
+    }
 }
 
 fn actor() -> Actor {

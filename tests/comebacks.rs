@@ -324,6 +324,11 @@ fn a_second_run_is_refused_until_the_dead_one_is_recovered() {
     ] {
         assert!(told.contains(&word), "`{word}` is missing: {told}");
     }
+    // To wait would be in vain.
+    let refused = site.finish(&["run", "other.rhai", "--lock-wait", "1h"]);
+    assert_eq!(refused.code, Some(1), "{}", refused.told());
+    assert!(!kinds(&refused).contains(&"lock-waited"));
+    assert!(refused.told().contains(&format!("deployrun resume {run}")));
     let recovered = site.finish(&["back-out", "--yes", &run]);
     assert_eq!(recovered.code, Some(3), "{}", recovered.told());
     let next = site.finish(&["run", "other.rhai"]);

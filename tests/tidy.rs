@@ -23,8 +23,11 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("rusqlite", "journal"),
     ("duct", "target"),
     ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli"),
     ("ureq", "target"),
     ("crossterm", "report"),
+    ("maud", "report"),
     ("toml", "words"),
     ("prost", "report"),
 ];

@@ -18,7 +18,11 @@ use super::history;
 use super::refuse::{refuse, say};
 
 /// Approves what a run waits for.
+///
+/// Who approved, from where and when stands in the journal and in every report. Nothing but a person
+/// gives an approval: no option and no variable does.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
@@ -28,6 +32,12 @@ pub(super) struct Args {
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     comment: String,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun status
+      what is waited for, with the commands to type
+  deployrun approve 20260321-22 'go live' -c 'figures look good'
+      approves it, with words for the record";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let (run, events) = match history::find(context, &args.run) {

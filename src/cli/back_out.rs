@@ -10,7 +10,11 @@ use super::refuse::say;
 use super::{history, prompt, run};
 
 /// Takes up a run where it was left, and backs it out.
+///
+/// It ends what still runs, and undoes what is armed, the newest first. A run that another process
+/// has is refused with exit status 5: press Ctrl-C there. One that has ended can't be backed out.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
@@ -18,6 +22,12 @@ pub(super) struct Args {
     #[arg(short, long, env = "DEPLOYRUN_YES")]
     yes: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun back-out 20260321-22
+      lists what would be undone, and asks
+  deployrun back-out --yes 20260321-22
+      where nobody can be asked";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let (id, events) = match history::find(context, &args.run) {

@@ -14,9 +14,9 @@ use super::plans::{self, Names};
 
 /// Looks at plans without running them: names, arguments, literals, back-outs, the checklist.
 ///
-/// Exits with 1 when there are errors, and with 0 when there are warnings alone.
+/// All findings come at once. Errors give exit status 1: such a plan is not run. Warnings alone give 0.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Plans, and directories with plans beneath them
     #[arg(required = true, value_name = "PLAN")]
@@ -28,8 +28,12 @@ pub(super) struct Args {
 const EXAMPLES: &str = "Examples:
   deployrun check plan.rhai
   deployrun check --deny warnings deploy/
+      before it is run, and in the pipeline of the plans' repository
+  deployrun check -q plan.rhai
+      errors only
   deployrun check --format sarif deploy/ > check.sarif
   deployrun check --format github deploy/
+      what forges show beside the lines
   deployrun explain no-timeout";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {

@@ -119,7 +119,7 @@ impl Global {
                 !off && people_have_a_terminal(self.format)
             }
         };
-        let state = self.state.unwrap_or_else(default_state);
+        let state = state_dir(self.state);
         // Commands to type later are typed elsewhere.
         let state = std::path::absolute(&state).unwrap_or(state);
         let random = |text: &str| text.parse().ok();
@@ -179,8 +179,7 @@ impl Context {
 
 /// `deployrun`, with the state directory where it would not be found without.
 fn program(state: &Path) -> String {
-    let named = std::env::var_os("DEPLOYRUN_STATE").filter(|v| !v.is_empty());
-    let usual = named.map_or_else(default_state, PathBuf::from);
+    let usual = state_dir(None);
     let usual = std::path::absolute(&usual).unwrap_or(usual);
     if usual == *state {
         return "deployrun".to_owned();
@@ -193,6 +192,14 @@ fn program(state: &Path) -> String {
     } else {
         format!("deployrun --state {}", quoted(&text))
     }
+}
+
+/// The state directory: the one that is given, else that of the environment, else the usual one.
+pub(super) fn state_dir(given: Option<PathBuf>) -> PathBuf {
+    let named = std::env::var_os("DEPLOYRUN_STATE").filter(|v| !v.is_empty());
+    given
+        .or(named.map(PathBuf::from))
+        .unwrap_or_else(default_state)
 }
 
 fn default_state() -> PathBuf {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use crate::libraries::dependent::{Dependent, LOCK, VENDORED};
-use crate::libraries::lock::Locked;
 use crate::libraries::shelf;
 use crate::libraries::upkeep::{Change, Upkeep};
 use crate::report::out;
 use crate::script::project_file;
 use crate::words::hidden::visible;
+use crate::words::library::lock::Locked;
 use crate::words::library::{Origin, Reference};
 use crate::words::project::FILE;
 
@@ -23,6 +23,7 @@ use super::refuse::say;
 /// `.rhai` files. Plans import them as "NAME/FILE". What a project wants stands in its
 /// `deployrun.toml`; what it has is pinned in `deployrun.lock`, by commit and SHA-256.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The project's directory [default: that of the nearest deployrun.toml, here or above]
     #[arg(long, value_name = "DIR", global = true, env = "DEPLOYRUN_PROJECT")]
@@ -33,6 +34,14 @@ pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun lib list
+      what the project has
+  deployrun lib update
+      pins what is newest
+  deployrun lib verify
+      compares every file with the lock, in a pipeline";
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {

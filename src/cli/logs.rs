@@ -10,28 +10,50 @@ use crate::Error;
 use crate::journal::Reader;
 use crate::report::line::{Tone, first_line};
 use crate::report::out;
-use crate::report::output::{Cutter, Piece, show_bytes};
+use crate::report::output::{Cutter, Piece, begin_of_last, show_bytes};
 use crate::runner::events_of;
 use crate::target::local::StepDir;
 use crate::words::call::{CallId, Undo};
 use crate::words::event::{Event, Stamped};
+use crate::words::outcome::RunOutcome;
 use crate::words::suggest::nearest;
 
 use super::context::{Context, Format};
 use super::history;
 use super::refuse::{refuse, say};
+use super::values;
 
 /// Shows the output of a run's steps and back-outs.
+///
+/// With `-f` it goes on with what comes, from step to step, until the run has ended. If the process
+/// of the run dies meanwhile, it goes on as long as the step in flight does, or until somebody takes
+/// the run up.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
     /// Only this step: its number as reports show it (7, b7/1), or a part of its title
     step: Option<String>,
-    /// Goes on until the run has ended
+    /// Goes on until the run has ended; the exit status is then that of the run
     #[arg(short, long)]
     follow: bool,
+    /// Of what there is already, only the last N lines of each output
+    #[arg(short = 'n', long, value_name = "N", value_parser = values::number)]
+    lines: Option<usize>,
 }
+
+const EXAMPLES: &str = "Exit status:
+  0 when the output was shown; with -f that of the run: 0 released, 1 refused, 3 backed out,
+  4 stuck, and 4 too when it has not ended and no process has it.
+
+Examples:
+  deployrun logs 20260321-22
+      all of it
+  deployrun logs 20260321-22 migrate
+      the output of one step, byte for byte where it does not go to a terminal
+  deployrun logs -f -n 20 20260321-22
+      the last lines of each step so far, and then what comes";
 
 /// Bytes that are read at once.
 const BLOCK: usize = 64 * 1024;
@@ -58,14 +80,14 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let result = if args.follow {
         printer.follow(&mut outputs, events.last().map_or(0, |e| e.seq))
     } else {
-        printer.print(&outputs, true)
+        printer.print(&outputs, true).map(|()| Followed::Not)
     };
     match result {
-        Ok(()) => {
+        Ok(followed) => {
             if outputs.all.is_empty() && context.format == Format::Human {
                 say_nothing(context, &run);
             }
-            0
+            tell_end(context, &run, followed)
         }
         Err(Broken::Journal(error)) => refuse(context, &error),
         Err(Broken::Output(error)) => {
@@ -83,6 +105,35 @@ fn say_nothing(context: &Context, run: &str) {
             .style
             .paint(Tone::Dim, &format!("run {run} has no steps")),
     );
+}
+
+/// Where following has led to.
+enum Followed {
+    Not,
+    ToTheEnd(RunOutcome),
+    /// Nobody goes on with the run.
+    ToNobody,
+}
+
+fn tell_end(context: &Context, run: &str, followed: Followed) -> u8 {
+    match followed {
+        Followed::Not => 0,
+        Followed::ToTheEnd(outcome) => {
+            if context.format == Format::Human {
+                let text = format!("run {run} has ended: {}", outcome.word());
+                out::error_line(&context.style.paint(Tone::Dim, &text));
+            }
+            outcome.exit_status()
+        }
+        Followed::ToNobody => {
+            let text = format!(
+                "run {run} has not ended, and no process has it; take it up with \
+                 `deployrun resume {run}` or `deployrun back-out {run}`"
+            );
+            say(context, &text);
+            4
+        }
+    }
 }
 
 enum Broken {
@@ -121,7 +172,7 @@ impl Output {
 struct Outputs {
     all: Vec<Output>,
     closures: Vec<CallId>,
-    has_ended: bool,
+    outcome: Option<RunOutcome>,
 }
 
 impl Outputs {
@@ -143,7 +194,7 @@ impl Outputs {
             } => self.begin(id, *attempt, true, title),
             Event::StepEnded { id, .. } | Event::StepVoid { id, .. } => self.end(id, false),
             Event::BackOutEnded { id, .. } | Event::BackOutVoid { id, .. } => self.end(id, true),
-            Event::RunEnded { .. } => self.has_ended = true,
+            Event::RunEnded { end } => self.outcome = Some(end.outcome),
             _ => {}
         }
     }
@@ -188,6 +239,8 @@ impl Outputs {
 struct Printer<'a> {
     context: &'a Context,
     wanted: Option<&'a str>,
+    /// So many lines of what is there at first.
+    lines: Option<usize>,
     run: String,
     /// To a terminal goes what is safe there; to a file or a program, every byte as it is.
     is_safe: bool,
@@ -217,6 +270,7 @@ impl<'a> Printer<'a> {
         Self {
             context,
             wanted,
+            lines: args.lines,
             run: run.to_owned(),
             is_safe: std::io::stdout().is_terminal(),
             // Of a single output every byte is printed, and nothing else.
@@ -240,9 +294,7 @@ impl<'a> Printer<'a> {
     }
 
     fn print_one(&mut self, n: usize, output: &Output, last: bool) -> Result<(), Broken> {
-        let name = output.id.directory(output.attempt, output.backs_out);
-        let dir = self.context.state.join("runs").join(&self.run).join(name);
-        let dir = StepDir::new(dir);
+        let dir = self.dir(output);
         let Some(mut place) = self.places.get_mut(n).map(std::mem::take) else {
             return Ok(());
         };
@@ -261,10 +313,11 @@ impl<'a> Printer<'a> {
         output: &Output,
         last: bool,
     ) -> Result<(), Broken> {
-        if !std::mem::replace(&mut place.begun, true)
-            && self.has_headings
-            && self.context.format == Format::Human
-        {
+        let is_first = !std::mem::replace(&mut place.begun, true);
+        if let Some(lines) = self.lines.filter(|_| is_first) {
+            place.offset = begin_of_last(dir, lines).map_err(Broken::Output)?;
+        }
+        if is_first && self.has_headings && self.context.format == Format::Human {
             let heading = format!("== {} ==", output.heading());
             let heading = self.context.style.paint(Tone::Heading, &heading);
             out::bytes(format!("{heading}\n").as_bytes()).map_err(|_| Broken::Reader)?;
@@ -357,11 +410,15 @@ impl<'a> Printer<'a> {
         line.to_string()
     }
 
-    /// Prints what comes, until the run has ended or nobody has it any more.
-    fn follow(&mut self, outputs: &mut Outputs, mut seq: u64) -> Result<(), Broken> {
+    /// Prints what comes, until the run has ended, or nobody has it and nothing of it acts any more.
+    fn follow(&mut self, outputs: &mut Outputs, mut seq: u64) -> Result<Followed, Broken> {
         let reader = Reader::open(&self.context.state).map_err(|e| Broken::Journal(e.into()))?;
+        // A run that was just created belongs to nobody for a moment.
+        let mut alone = 0;
+        let mut told_alone = false;
         loop {
             let is_owned = history::owner(self.context, &self.run).is_some();
+            let acts = !is_owned && self.acts(outputs);
             let entries = reader
                 .read_from(&self.run, seq + 1)
                 .map_err(|e| Broken::Journal(e.into()))?;
@@ -370,17 +427,43 @@ impl<'a> Printer<'a> {
                 seq = event.seq;
                 outputs.hear(event);
             }
-            let last = outputs.has_ended || (!is_owned && events.is_empty());
+            let is_quiet = !is_owned && !acts && events.is_empty();
+            alone = if is_quiet { alone + 1 } else { 0 };
+            let last = outputs.outcome.is_some() || alone > 1;
             self.print(outputs, last)?;
-            if outputs.has_ended {
-                return Ok(());
+            self.lines = None;
+            if let Some(outcome) = outputs.outcome {
+                return Ok(Followed::ToTheEnd(outcome));
             }
             if last {
-                let text = format!("run {} has not ended, and no process has it", self.run);
-                out::error_line(&self.context.style.paint(Tone::Warn, &text));
-                return Ok(());
+                return Ok(Followed::ToNobody);
             }
+            if acts && !std::mem::replace(&mut told_alone, true) {
+                self.tell_alone();
+            }
+            told_alone &= !is_owned;
             std::thread::sleep(LOOK_AGAIN);
         }
+    }
+
+    /// Does a step or a back-out of the run act?
+    fn acts(&self, outputs: &Outputs) -> bool {
+        let mut open = outputs.all.iter().filter(|output| !output.ended);
+        open.any(|output| self.dir(output).acts())
+    }
+
+    fn tell_alone(&self) {
+        let text = format!(
+            "no process has run {} any more; the step in flight goes on under its own supervisor",
+            self.run
+        );
+        if self.context.format == Format::Human {
+            out::error_line(&self.context.style.paint(Tone::Warn, &text));
+        }
+    }
+
+    fn dir(&self, output: &Output) -> StepDir {
+        let name = output.id.directory(output.attempt, output.backs_out);
+        StepDir::new(self.context.state.join("runs").join(&self.run).join(name))
     }
 }

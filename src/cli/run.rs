@@ -11,37 +11,96 @@ use crate::report::junit::{self, JunitReport};
 use crate::report::live::LiveReport;
 use crate::report::trace::{Settings, TraceReport};
 use crate::report::{Beside, out};
-use crate::words::duration;
+use crate::script::approval;
 use crate::words::event::Stamped;
 use crate::{Error, Plan, Report, Runner, Summary};
 
 use super::context::{Context, Format};
 use super::plans::Names;
+use super::preview;
 use super::prompt::Approver;
 use super::refuse::refuse;
+use super::values;
 
 /// Runs a plan: reviews, waits for the window, releases while watching, and backs out when it goes
 /// wrong.
+///
+/// Ctrl-C (or SIGTERM) stops the run and backs it out; a second one kills what is being ended, a
+/// third one leaves the run as it is and says how to come back. A terminal that goes away does not
+/// end it. Whatever happens, the run ends in a state that has a name: see the exit status of
+/// deployrun.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The plan
-    plan: PathBuf,
-    /// Sets `args.KEY` for the plan
-    #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
-    set: Vec<(String, String)>,
-    /// Waits so long for an environment that somebody else has
-    #[arg(long, value_name = "DURATION", value_parser = time, env = "DEPLOYRUN_LOCK_WAIT")]
-    lock_wait: Option<std::time::Duration>,
-    /// Sets the window aside; the reason stands in every report
-    #[arg(long, value_name = "REASON", value_parser = reason)]
-    override_window: Option<String>,
+    #[command(flatten)]
+    given: Given,
+    /// Only tells what would run, like `preview`; nothing acts
+    #[arg(short = 'n', long, conflicts_with = "approve_fingerprint")]
+    dry_run: bool,
+    /// Runs the plan only if it is the one that was previewed: its fingerprint, or the first 12 digits
+    /// of it or more
+    #[arg(long, value_name = "SHA256", value_parser = fingerprint, env = "DEPLOYRUN_APPROVE_FINGERPRINT")]
+    approve_fingerprint: Option<String>,
     /// Answers every question of this command with yes; approvals are given by people
     #[arg(short, long, env = "DEPLOYRUN_YES")]
     yes: bool,
+}
+
+impl Args {
+    /// Does it only tell?
+    pub(super) fn is_dry(&self) -> bool {
+        self.dry_run
+    }
+}
+
+/// What a plan is run or previewed with.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct Given {
+    /// The plan
+    pub(super) plan: PathBuf,
+    /// Sets `args.KEY` for the plan
+    #[arg(short = 'e', long = "set", value_name = "KEY=VALUE", value_parser = setting)]
+    pub(super) set: Vec<(String, String)>,
+    /// Waits so long for an environment that somebody else has
+    #[arg(long, value_name = "DURATION", value_parser = values::time, env = "DEPLOYRUN_LOCK_WAIT")]
+    lock_wait: Option<std::time::Duration>,
+    /// Sets the window aside; the reason stands in every report
+    #[arg(long, value_name = "REASON", value_parser = values::reason)]
+    pub(super) override_window: Option<String>,
     /// What the plan sees as `args.rest`
     #[arg(last = true, value_name = "ARG")]
-    rest: Vec<String>,
+    pub(super) rest: Vec<String>,
 }
+
+impl Given {
+    /// Gives it to a runner.
+    pub(super) fn settle(self, runner: Runner) -> Runner {
+        let mut map: Map<String, Value> = self
+            .set
+            .into_iter()
+            .map(|(key, value)| (key, value.into()))
+            .collect();
+        map.insert("rest".into(), self.rest.into());
+        runner
+            .args(map)
+            .override_window(self.override_window)
+            .lock_wait(self.lock_wait.unwrap_or_default())
+    }
+}
+
+fn fingerprint(text: &str) -> Result<String, String> {
+    approval::parse(text)
+}
+
+const EXAMPLES: &str = "Examples:
+  deployrun run plan.rhai
+      as a person; deployrun plan.rhai is the same
+  deployrun run -e version=2.4.0 plan.rhai -- --fast
+      the plan sees args.version, and --fast in args.rest
+  deployrun run --lock-wait 30m --format json plan.rhai
+      in a pipeline: waits for another run of the environment, one event a line
+  deployrun run --override-window 'CHG-1042, approved by Ada' plan.rhai
+      outside the window, with the reason in every report";
 
 fn setting(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
@@ -50,35 +109,17 @@ fn setting(text: &str) -> Result<(String, String), String> {
     }
 }
 
-pub(super) fn time(text: &str) -> Result<std::time::Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
-}
-
-pub(super) fn reason(text: &str) -> Result<String, String> {
-    if text.trim().is_empty() {
-        Err("say why".into())
-    } else {
-        Ok(text.trim().to_owned())
-    }
-}
-
 pub(super) fn run(context: &Context, args: Args) -> u8 {
+    if args.dry_run {
+        return preview::tell(context, args.given);
+    }
     let runner = runner(context, Vec::new()).prepare();
-    let plan = match Plan::read(&args.plan) {
+    let plan = match Plan::read(&args.given.plan) {
         Ok(plan) => plan,
         Err(error) => return finish(context, Err(error.into())),
     };
-    let mut map: Map<String, Value> = args
-        .set
-        .into_iter()
-        .map(|(key, value)| (key, value.into()))
-        .collect();
-    map.insert("rest".into(), args.rest.into());
-    let runner = runner
-        .args(map)
-        .override_window(args.override_window)
-        .lock_wait(args.lock_wait.unwrap_or_default());
-    let names = Names::of(&args.plan, &plan);
+    let names = Names::of(&args.given.plan, &plan);
+    let runner = args.given.settle(runner).approve(args.approve_fingerprint);
     let result = runner.run(plan).map_err(|mut error| {
         if let Error::Check(found) = &mut error {
             names.tell(found);

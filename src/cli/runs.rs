@@ -3,70 +3,162 @@
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use crate::Error;
 use crate::journal::{Filter, JournalError, OwnedBy, OwnerLock, Reader, RunRow};
 use crate::report::line::{Line, Tone, first_line};
+use crate::report::lines::show_instant;
 use crate::report::out;
+use crate::words::outcome::RunOutcome;
+use crate::words::suggest::nearest;
 
 use super::context::{Context, Format};
-use super::refuse::refuse;
+use super::refuse::{refuse, say};
+use super::values::{self, Since};
 
 /// Lists runs, the newest first.
+///
+/// Several filters are all to be met. A run that has not ended says whether a process has it: a
+/// `live` one goes on, a `dead` one is to be taken up by somebody.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// At most so many
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
+    #[arg(short = 'n', long, value_name = "N", default_value = "20", value_parser = values::at_least_one)]
     limit: usize,
     /// Only runs of this environment
     #[arg(short, long, value_name = "NAME")]
     environment: Option<String>,
+    /// Only runs that ended so; several, with commas between
+    #[arg(short, long, value_enum, value_name = "OUTCOME", value_delimiter = ',')]
+    outcome: Vec<Ended>,
+    /// Only runs that began then or later: 2d (so long ago), 2026-03-21, 2026-03-21T22:00Z
+    #[arg(short, long, value_name = "WHEN")]
+    since: Option<Since>,
+    /// Only runs of the plan with this name
+    #[arg(short, long, value_name = "NAME")]
+    plan: Option<String>,
     /// Only runs that have not ended
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "outcome")]
     unfinished: bool,
 }
 
+const EXAMPLES: &str = "Examples:
+  deployrun runs --unfinished
+      what still goes on, and what nobody goes on with
+  deployrun runs -e production -s 30d -o backed-out,stuck
+      what went wrong in production within thirty days
+  deployrun runs -p shop-web -n 1 --format json
+      the latest run of a plan, for a program";
+
+/// An outcome, on the command line.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Ended {
+    /// Done
+    Released,
+    /// Nothing was changed
+    Refused,
+    /// Production is as before
+    BackedOut,
+    /// A person is needed
+    Stuck,
+}
+
+impl Ended {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Released => RunOutcome::Released.word(),
+            Self::Refused => RunOutcome::Refused.word(),
+            Self::BackedOut => RunOutcome::BackedOut.word(),
+            Self::Stuck => RunOutcome::Stuck.word(),
+        }
+    }
+}
+
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
+    let zone = TimeZone::system();
+    let now_ms = context.clock.now().wall_ms;
+    let since = args
+        .since
+        .as_ref()
+        .map(|since| since.resolve(now_ms, &zone));
+    let since_ms = match since.transpose() {
+        Ok(since) => since,
+        Err(problem) => {
+            say(context, &problem);
+            return 2;
+        }
+    };
     let filter = Filter {
         environment: args.environment.clone(),
-        plan: None,
+        plan: args.plan.clone(),
         unfinished: args.unfinished,
+        outcomes: args.outcome.iter().map(|o| o.word().to_owned()).collect(),
+        since_ms,
         // One more tells whether there are more.
         limit: Some(args.limit.saturating_add(1)),
     };
-    let rows = match Reader::open(&context.state).and_then(|reader| reader.runs(&filter)) {
+    let rows = match read(context, &filter) {
         Ok(rows) => rows,
-        Err(JournalError::NoJournal { .. }) => Vec::new(),
-        Err(error) => return refuse(context, &error.into()),
+        Err(error) => return refuse(context, &error),
     };
     let has_more = rows.len() > args.limit;
     let rows: Vec<Row> = rows
         .into_iter()
         .take(args.limit)
-        .map(|row| {
-            let owner = row
-                .outcome
-                .is_none()
-                .then(|| OwnerLock::current(&context.state, &row.id))
-                .flatten();
-            Row { row, owner }
-        })
+        .map(|row| Row::new(context, row))
         .collect();
     match context.format {
         Format::Json => {
             let texts: Vec<String> = rows.iter().map(Row::json).collect();
             out::lines(texts.iter().map(String::as_str));
         }
-        _ if rows.is_empty() => {
-            let which = match (&args.environment, args.unfinished) {
-                (None, false) => "no runs",
-                (None, true) => "no unfinished runs",
-                (Some(_), false) => "no runs of this environment",
-                (Some(_), true) => "no unfinished runs of this environment",
-            };
-            out::line(&format!("{which} in {}", context.state.display()));
-        }
+        _ if rows.is_empty() => match none(context, &filter, &zone) {
+            Ok(text) => out::line(&text),
+            Err(error) => return refuse(context, &error),
+        },
         _ => table(context, &rows, has_more),
     }
     0
+}
+
+/// The runs that a filter keeps; none, where there is no journal yet.
+fn read(context: &Context, filter: &Filter) -> Result<Vec<RunRow>, Error> {
+    match Reader::open(&context.state).and_then(|reader| reader.runs(filter)) {
+        Err(JournalError::NoJournal { .. }) => Ok(Vec::new()),
+        other => Ok(other?),
+    }
+}
+
+/// Says that there are none, and whether a name was perhaps mistyped.
+fn none(context: &Context, filter: &Filter, zone: &TimeZone) -> Result<String, Error> {
+    let mut text = String::from("no ");
+    if filter.unfinished {
+        text.push_str("unfinished ");
+    }
+    text.push_str(&filter.outcomes.join(" or "));
+    if !filter.outcomes.is_empty() {
+        text.push(' ');
+    }
+    text.push_str("runs");
+    let known = read(context, &Filter::default())?;
+    let plans: Vec<String> = known.iter().map(|row| row.plan.clone()).collect();
+    let environments: Vec<String> = known.iter().map(|row| row.environment.clone()).collect();
+    for (wanted, words, names) in [
+        (&filter.plan, "of the plan", &plans),
+        (&filter.environment, "in the environment", &environments),
+    ] {
+        let Some(wanted) = wanted else { continue };
+        text.push_str(&format!(" {words} `{}`", first_line(wanted)));
+        if !names.contains(wanted)
+            && let Some(near) = nearest(wanted, names.iter().map(String::as_str))
+        {
+            text.push_str(&format!(" (did you mean `{near}`?)"));
+        }
+    }
+    if let Some(since_ms) = filter.since_ms {
+        text.push_str(&format!(" since {}", show_instant(since_ms, zone)));
+    }
+    Ok(format!("{text} in {}", context.state.display()))
 }
 
 struct Row {
@@ -75,6 +167,14 @@ struct Row {
 }
 
 impl Row {
+    fn new(context: &Context, row: RunRow) -> Self {
+        let is_open = row.outcome.is_none();
+        let owner = is_open
+            .then(|| OwnerLock::current(&context.state, &row.id))
+            .flatten();
+        Self { row, owner }
+    }
+
     fn json(&self) -> String {
         let row = &self.row;
         let owner = match (&row.outcome, &self.owner) {

@@ -13,7 +13,10 @@ use super::refuse::{refuse, say};
 use super::{document, history};
 
 /// Shows one run whole: what was said while it ran, and how it ended.
+///
+/// A finished run shows the same as a live one: everything is read from the journal.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
@@ -26,6 +29,14 @@ pub(super) struct Args {
     #[arg(long)]
     open: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  deployrun show 20260321-22
+      enough of an id to tell it from others
+  deployrun show -v 20260321-22
+      with every sample, and every fact the plan asked for
+  deployrun show --format json 20260321-22
+      its events, one a line";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let format = match wanted(context, args) {

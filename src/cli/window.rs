@@ -14,33 +14,32 @@ use crate::words::window::{Opening, Window};
 
 use super::context::{Context, Format};
 use super::refuse::say;
+use super::values;
 
 /// Lists the next openings of a window, with their real lengths.
+///
+/// Clock changes inside an opening are told, and edges that they move.
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// The window: 'Sat 22:00-02:00 Europe/Berlin'
     spec: String,
     /// How many openings
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = at_least_one)]
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = values::at_least_one)]
     count: usize,
     /// From when on, instead of now: 2026-12-01T22:00Z, or a time in the window's zone
     #[arg(long, value_name = "INSTANT")]
     from: Option<String>,
     /// Says of each opening whether so much fits into it
-    #[arg(long, value_name = "DURATION", value_parser = needed)]
+    #[arg(long, value_name = "DURATION", value_parser = values::time)]
     needed: Option<Duration>,
 }
 
-fn needed(text: &str) -> Result<Duration, String> {
-    duration::parse(text).map_err(|e| e.to_string())
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(n) if n > 0 => Ok(n),
-        _ => Err("write a whole number, 1 or more".into()),
-    }
-}
+const EXAMPLES: &str = "Examples:
+  deployrun window 'Sat 22:00-02:00 Europe/Berlin'
+      the next five
+  deployrun window 'Sat 22:00-02:00 Europe/Berlin' --needed 3h -n 1
+      does a release of three hours fit into the next one?";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
     let window = match Window::parse(&args.spec) {

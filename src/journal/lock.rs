@@ -111,6 +111,15 @@ fn all(view: View<'_>) -> Result<Vec<LockHeld>, JournalError> {
     Ok(locks)
 }
 
+/// Who has which lock.
+pub(super) fn held(view: View<'_>) -> Result<Vec<LockHeld>, JournalError> {
+    let mut locks = all(view)?;
+    for lock in &mut locks {
+        lock.alive = lock.holder.alive();
+    }
+    Ok(locks)
+}
+
 /// Who has the lock of an environment.
 pub(super) fn look(view: View<'_>, environment: &str) -> Result<Option<LockHeld>, JournalError> {
     let lock = all(view)?

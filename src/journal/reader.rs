@@ -97,6 +97,14 @@ impl Reader {
         self.view().find(prefix)
     }
 
+    /// All locks of environments that are held.
+    ///
+    /// # Errors
+    /// `Corrupt`, or a failure to read.
+    pub fn locks(&self) -> Result<Vec<super::LockHeld>, JournalError> {
+        super::lock::held(self.view())
+    }
+
     /// See `Journal::lock`.
     ///
     /// # Errors

@@ -9,9 +9,9 @@ use crate::target::library_files;
 use crate::words::library::Origin;
 use crate::words::project::FILE;
 
-use super::declared::{self, Declared};
-use super::lock::{Lock, Locked};
 use super::shelf;
+use crate::words::library::declared::{self, Declared};
+use crate::words::library::lock::{Lock, Locked};
 
 /// The file that pins what it wants.
 pub const LOCK: &str = "deployrun.lock";

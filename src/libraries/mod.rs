@@ -3,9 +3,7 @@
 //! A run only looks: at `deployrun.toml`, at `deployrun.lock`, and at files whose digest is the one
 //! of the lock. Fetching is for the `lib` commands.
 
-pub mod declared;
 pub mod dependent;
-pub mod lock;
 pub mod resolve;
 pub mod shelf;
 pub mod upkeep;

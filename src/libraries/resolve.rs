@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::words::library::{Manifest, Origin};
 
-use super::lock::{Lock, Locked};
+use crate::words::library::lock::{Lock, Locked};
 
 /// A library that was found at its origin.
 #[derive(Clone, Debug)]

@@ -7,8 +7,8 @@ use crate::target::library_files;
 use crate::words::library::{Manifest, Origin};
 use crate::words::project::FILE;
 
-use super::declared;
 use super::resolve::{Finder, Found};
+use crate::words::library::declared;
 
 /// The directory for what was fetched: `DEPLOYRUN_CACHE`, else `$XDG_CACHE_HOME/deployrun`.
 #[must_use]

@@ -12,9 +12,9 @@ use crate::words::library::{Origin, Reference, check_name};
 use crate::words::project::FILE;
 use crate::words::suggest::nearest;
 
-use super::declared;
 use super::dependent::{Dependent, LOCK, VENDORED};
-use super::lock::{Lock, Locked};
+use crate::words::library::declared;
+use crate::words::library::lock::{Lock, Locked};
 
 use super::resolve::resolve;
 use super::shelf::{Shelf, dir_of};

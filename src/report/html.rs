@@ -2,6 +2,7 @@
 //!
 //! Every text goes through [`text::t`], which shows what nobody would see; the templates escape.
 
+mod about;
 mod calls;
 mod plan_text;
 mod scale;
@@ -50,7 +51,7 @@ pub fn document(story: &Story, surroundings: &Surroundings) -> String {
         ("log", "Along the way", calls::log(&page)),
         ("plan", "The plan", plan_text::section(&page)),
         ("facts", "What the plan read", calls::facts(&page)),
-        ("run", "The run", summary::run(&page)),
+        ("run", "The run", about::section(&page)),
     ];
     let markup = html! {
         (DOCTYPE)

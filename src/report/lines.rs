@@ -26,10 +26,11 @@ use crate::words::step::ProcessFact;
 use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
-pub use phrases::{coarse, quoted, show_instant, whole_commands};
+pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
+pub use waits::ADVICE;
 pub use zone::Zone;
 
-pub(super) use phrases::{plan_name, show_ms, took};
+pub(super) use phrases::{plan_name, took};
 pub(super) use recap::again;
 pub(super) use steps::process_words;
 
@@ -97,6 +98,7 @@ struct Start {
     /// What the plan was given as `args`.
     args: serde_json::Map<String, serde_json::Value>,
     clock_injected: bool,
+    approved: Option<String>,
     at_ms: i64,
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::target::local::StepDir;
+use crate::target::local::{OutputPart, StepDir};
 use crate::target::step_supervisor::visible;
 
 /// Bytes that are read at once.
@@ -192,6 +192,58 @@ impl Follower {
         self.offset = part.offset + part.bytes.len() as u64;
         self.cutter.push(&part.bytes, &mut self.ready);
         true
+    }
+}
+
+/// Where the last `lines` lines of an output begin, in bytes. What was not kept ends them, too.
+///
+/// # Errors
+/// When the output cannot be read.
+pub fn begin_of_last(dir: &StepDir, lines: usize) -> std::io::Result<u64> {
+    let end = dir.output_len()?;
+    let mut begin = end;
+    let mut left = lines;
+    while begin > 0 && left > 0 {
+        let from = begin.saturating_sub(BLOCK as u64);
+        let block = read_to(dir, from, begin)?;
+        let bytes = block.bytes.as_slice();
+        // The newline at the very end ends the last line, it does not begin another.
+        let ends_it = begin == end && bytes.last() == Some(&b'\n');
+        let inner = bytes
+            .get(..bytes.len() - usize::from(ends_it))
+            .unwrap_or_default();
+        for at in memchr::memrchr_iter(b'\n', inner) {
+            left -= 1;
+            if left == 0 {
+                return Ok(block.offset + at as u64 + 1);
+            }
+        }
+        begin = block.offset;
+        if block.offset > from {
+            break;
+        }
+    }
+    Ok(begin)
+}
+
+/// What was kept without a gap just before `end`, back to `from` at most.
+fn read_to(dir: &StepDir, from: u64, end: u64) -> std::io::Result<OutputPart> {
+    let mut found = OutputPart {
+        offset: from,
+        bytes: Vec::new(),
+    };
+    loop {
+        let at = found.offset + found.bytes.len() as u64;
+        let most = usize::try_from(end.saturating_sub(at)).unwrap_or(0);
+        let part = dir.read_output(at, most)?;
+        if most == 0 || part.bytes.is_empty() || part.offset >= end {
+            return Ok(found);
+        }
+        if part.offset > at {
+            found = part;
+        } else {
+            found.bytes.extend(part.bytes);
+        }
     }
 }
 

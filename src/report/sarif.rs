@@ -97,7 +97,7 @@ fn result(found: &Diagnostic, rules: &[Code], base: &Path) -> Value {
 }
 
 fn location(place: &Place, end_column: u32, base: &Path) -> Value {
-    if is_embedded(&place.file) {
+    if is_elsewhere(&place.file) {
         let module = json!({ "fullyQualifiedName": place.file, "kind": "module" });
         return json!({ "logicalLocations": [module] });
     }
@@ -115,9 +115,10 @@ fn location(place: &Place, end_column: u32, base: &Path) -> Value {
     json!({ "physicalLocation": physical })
 }
 
-/// A module of deployrun is in no file.
-fn is_embedded(file: &str) -> bool {
-    file.starts_with("std/")
+/// A module of deployrun (`std/http`) is in no file, one of a library (`@web/hosts.rhai`) in none of
+/// those that were checked.
+fn is_elsewhere(file: &str) -> bool {
+    file.starts_with('@') || file.starts_with("std/") && !file.contains('.')
 }
 
 fn artifact(file: &str, base: &Path) -> Value {
@@ -170,5 +171,11 @@ mod tests {
         assert_eq!(uri("../x.rhai"), "file:///w/x.rhai");
         assert_eq!(uri("/w/my repo/p.rhai"), "p.rhai");
         assert_eq!(artifact("../x.rhai", base).get("uriBaseId"), None);
+        let is_logical = |file: &str| {
+            let location = location(&Place::new(file, 1, 1), 2, base);
+            location.get("logicalLocations").is_some()
+        };
+        assert!(is_logical("std/http") && is_logical("@web/hosts.rhai"));
+        assert!(!is_logical("std/plan.rhai") && !is_logical("web.rhai"));
     }
 }

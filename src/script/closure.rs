@@ -23,6 +23,12 @@ impl Closure {
         }
     }
 
+    /// The name under which its body is found.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.pointer.fn_name()
+    }
+
     /// Calls it in `engine`. It is given `argument` if it takes one.
     pub fn call(
         &self,

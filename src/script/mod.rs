@@ -2,6 +2,7 @@
 //! call. The only place that sees rhai.
 
 pub mod api;
+pub mod approval;
 pub mod args;
 pub mod check;
 pub mod closure;
@@ -13,10 +14,12 @@ pub mod manual;
 pub mod modules;
 pub mod nesting;
 pub mod plan;
+pub mod preview;
 pub(crate) mod project_file;
 pub mod run;
 pub mod secret_source;
 pub mod secret_text;
 pub mod source_text;
+pub mod style;
 pub mod syntax;
 pub mod value;

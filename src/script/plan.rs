@@ -208,16 +208,26 @@ impl Plan {
         &self.sources
     }
 
-    /// Where the source `id` lies, relative to the root; `None` for a module of deployrun.
+    /// Where the source `id` lies, relative to the root; `None` for a module of deployrun or of a
+    /// library, which is called by its id.
     #[must_use]
     pub fn file_of(&self, id: &str) -> Option<String> {
-        (!id.starts_with("std/")).then(|| id.to_owned())
+        let is_elsewhere = id.starts_with("std/") || modules::library_of(id).is_some();
+        (!is_elsewhere).then(|| id.to_owned())
     }
 
     /// Every source that could be parsed.
     #[must_use]
     pub fn asts(&self) -> &BTreeMap<String, Arc<AST>> {
         &self.asts
+    }
+
+    /// The same plan with other trees of its sources.
+    pub(super) fn with_trees(&self, asts: BTreeMap<String, Arc<AST>>) -> Self {
+        Self {
+            asts,
+            ..self.clone()
+        }
     }
 
     /// The trees of all sources that have one, those with errors too.

@@ -19,6 +19,7 @@ use crate::words::mask::Masker;
 use crate::words::place::Place;
 
 use super::core::Input;
+use super::foresight::Foresight;
 use super::recorded::Recorded;
 use super::spending::{Spending, Spent};
 
@@ -29,6 +30,8 @@ pub enum Halt {
     Throw(Failure),
     /// The run has stopped; nobody may catch it.
     Stop,
+    /// In a preview: only a run could answer. It depends on this.
+    Unknown(String),
 }
 
 impl From<Failure> for Halt {
@@ -181,6 +184,8 @@ pub struct Shared<K> {
     pub env: BTreeMap<String, String>,
     /// What the plan is called when its header does not say.
     pub name: String,
+    /// The digests of files as they were approved, by what the plan calls them.
+    pub approved: BTreeMap<String, Option<String>>,
 }
 
 /// What undoes a step, as the script made it.
@@ -214,7 +219,14 @@ impl<K: Clone> Shared<K> {
             clock,
             env,
             name,
+            approved: BTreeMap::new(),
         }
+    }
+
+    /// The same, when these files were approved.
+    #[must_use]
+    pub fn approving(self, approved: BTreeMap<String, Option<String>>) -> Self {
+        Self { approved, ..self }
     }
 
     /// What undoes the call, as the script made it.
@@ -240,6 +252,8 @@ pub struct Fiber<K> {
     stop: Arc<AtomicBool>,
     cancel: Cancel,
     spending: Spending,
+    /// In a preview, who answers instead of the driver.
+    foresight: Option<Arc<dyn Foresight<K>>>,
 }
 
 impl<K: Clone> Fiber<K> {
@@ -260,7 +274,28 @@ impl<K: Clone> Fiber<K> {
             stop,
             cancel,
             spending: Spending::default(),
+            foresight: None,
         }
+    }
+
+    /// A fiber of a preview: every call is answered by `foresight`, and none goes to a driver.
+    #[must_use]
+    pub fn previewing(
+        shared: Arc<Shared<K>>,
+        foresight: Arc<dyn Foresight<K>>,
+        stop: Arc<AtomicBool>,
+        cancel: Cancel,
+    ) -> Self {
+        Self {
+            foresight: Some(foresight),
+            ..Self::new(shared, String::new(), stop, cancel)
+        }
+    }
+
+    /// Who answers, in a preview.
+    #[must_use]
+    pub fn foresight(&self) -> Option<&Arc<dyn Foresight<K>>> {
+        self.foresight.as_ref()
     }
 
     /// A fiber whose every call only looks: that of a watch.
@@ -374,6 +409,9 @@ impl<K: Clone> Fiber<K> {
     ) -> Result<Value, Halt> {
         self.enter(function)?;
         self.only_reads(function)?;
+        if let Some(foresight) = &self.foresight {
+            return foresight.call(self.masked(call), place, closure);
+        }
         let id = self.next_id();
         self.keep(&id, &call, closure);
         self.ask(id, call, place, || Verdict::NoData)
@@ -388,6 +426,9 @@ impl<K: Clone> Fiber<K> {
     ) -> Result<Value, Halt> {
         self.enter("verify")?;
         self.only_reads("verify")?;
+        if let Some(foresight) = &self.foresight {
+            return foresight.call(self.masked(call), place, None);
+        }
         let id = self.next_id();
         self.ask(id, call, place, look)
     }
@@ -408,6 +449,9 @@ impl<K: Clone> Fiber<K> {
             } else {
                 seen.map_err(Halt::Throw)
             };
+        }
+        if let Some(foresight) = &self.foresight {
+            return self.preview_read(&**foresight, (name, args), place, look);
         }
         let id = self.next_id();
         let call = self.masked(Call::Read {
@@ -447,6 +491,27 @@ impl<K: Clone> Fiber<K> {
         }
     }
 
+    fn preview_read(
+        &self,
+        foresight: &dyn Foresight<K>,
+        (name, args): (&str, Vec<Value>),
+        place: Place,
+        look: impl FnOnce(&Cancel) -> Result<Value, Failure>,
+    ) -> Result<Value, Halt> {
+        let args = self.shared.secrets.masked(&args).unwrap_or(args);
+        let mut look = Some(look);
+        foresight.read(name, args, place, &mut || {
+            let seen = look
+                .take()
+                .map_or(Ok(Value::Null), |look| look(&self.cancel));
+            // As in a run, the script sees the masked answer.
+            match self.shared.secrets.masked(&seen) {
+                Some(masked) => masked,
+                None => seen,
+            }
+        })
+    }
+
     /// Makes a check: `look` gives the answer and what was seen.
     pub fn check(
         &self,
@@ -457,6 +522,16 @@ impl<K: Clone> Fiber<K> {
         self.enter("check")?;
         if self.is_observing() {
             return Ok(Value::Bool(look(&self.cancel).0));
+        }
+        if let Some(foresight) = &self.foresight {
+            let mut look = Some(look);
+            return foresight.check(&self.shared.secrets.mask(name), place, &mut || {
+                let Some(look) = look.take() else {
+                    return (false, String::new());
+                };
+                let (ok, detail) = look(&self.cancel);
+                (ok, self.shared.secrets.mask(&detail))
+            });
         }
         let id = self.next_id();
         let call = self.masked(Call::Check {

@@ -4,6 +4,7 @@
 pub mod core;
 pub mod driver;
 pub mod fiber;
+pub mod foresight;
 pub mod recorded;
 pub mod spending;
 pub mod unwritten;

@@ -213,6 +213,12 @@ impl StepDir {
         }
     }
 
+    /// Does the step run now? Unlike [`StepDir::find`] it only looks.
+    #[must_use]
+    pub fn acts(&self) -> bool {
+        matches!(self.ended(), Ok(None)) && matches!(self.running(), Ok(Some(_)))
+    }
+
     fn io(&self, error: io::Error) -> FindError {
         FindError::Io {
             dir: self.path.clone(),

@@ -13,6 +13,7 @@ use super::outcome::Outcome;
 /// The plan's own fiber has no name and its calls are `1`, `2`, …; the closure that backs out call
 /// 7 runs as fiber `b7`, and its calls are `b7/1`, `b7/2`, ….
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(into = "String", try_from = "String")]
 pub struct CallId {
     /// The fiber's path; empty for the plan itself.
@@ -105,6 +106,7 @@ impl FromStr for CallId {
 
 /// A command: an argument vector, or a text for `/bin/sh -c`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Command {
     /// Run as it is, without a shell.
@@ -152,6 +154,7 @@ pub fn shell_word(text: &str) -> String {
 
 /// What undoes a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Undo {
     /// A command of the plan.
@@ -166,6 +169,7 @@ pub enum Undo {
 
 /// A back-out as it is armed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct BackOut {
     /// What it does.
     pub undo: Undo,
@@ -177,6 +181,7 @@ pub struct BackOut {
 
 /// What a step does.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Deed {
     /// Runs a command.
@@ -196,6 +201,7 @@ pub enum Deed {
 
 /// A file that is put in place atomically.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct PutFile {
     /// Where it goes, an absolute path.
     pub path: String,
@@ -217,6 +223,7 @@ pub struct PutFile {
 
 /// A step: a call that changes something.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Step {
     /// What it does.
     pub deed: Deed,
@@ -265,6 +272,7 @@ pub struct Step {
 /// A change of what is at a path, whatever it is: a file, a directory with all that is in it, a
 /// symbolic link, nothing. What was there before is kept.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct FileChange {
     /// Where, an absolute path.
     pub path: String,
@@ -276,6 +284,7 @@ pub struct FileChange {
 
 /// What is done at a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
     /// Nothing; it is kept for steps that follow.
@@ -325,6 +334,7 @@ pub enum Change {
 
 /// A monitor that is sampled beside the script.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Watch {
     /// Its name.
     pub name: String,
@@ -344,6 +354,7 @@ pub struct Watch {
 
 /// One call of a host function by the script.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "function", rename_all = "snake_case")]
 #[expect(clippy::large_enum_variant, reason = "there is one header in a run")]
 pub enum Call {
@@ -446,6 +457,7 @@ impl Call {
 
 /// What kind of call failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureKind {
     /// A call that was made in a wrong way, or could not be answered.
@@ -461,6 +473,7 @@ pub enum FailureKind {
 
 /// Why a call throws in the script; a plan may catch it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Failure {
     /// What kind of call it was.
     #[serde(default)]
@@ -507,6 +520,7 @@ impl Failure {
 
 /// What the script gets for a call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
     /// A value.

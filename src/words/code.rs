@@ -108,8 +108,10 @@ codes! {
     RepeatedImport = Warning "repeated-import";
     /// A secret in back-ticks is three stars
     SecretInText = Warning "secret-in-text";
-    /// A command for the shell is put together from values
+    /// A shell command is put together from values
     ShellText = Warning "shell-text";
+    /// No opening of the window is long enough
+    ShortWindow = Warning "short-window";
     /// The text is not of the language
     Syntax = Error "syntax";
     /// `this` is used in a loop

@@ -1,5 +1,8 @@
 //! Events: what the journal holds, and all that reports may show.
 
+#[cfg(test)]
+mod schema;
+
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -11,6 +14,7 @@ use super::step::{ProcessFact, StepEnd};
 
 /// Which of several limits a step is under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum LimitBy {
     /// Its own timeout.
@@ -27,6 +31,7 @@ pub enum LimitBy {
 
 /// What a watch or a verify saw.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case", tag = "verdict", content = "detail")]
 pub enum Verdict {
     /// As it should be.
@@ -54,6 +59,7 @@ impl Verdict {
 
 /// Who started, resumed or approved something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Actor {
     /// The login name.
     pub user: String,
@@ -71,6 +77,7 @@ impl std::fmt::Display for Actor {
 
 /// A change that stands at the end of a run that is stuck.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StillChanged {
     /// The call that made the change.
     pub call: CallId,
@@ -89,6 +96,7 @@ pub struct StillChanged {
 /// A try of a step or a back-out that acted although the journal does not have it: it was carried
 /// out from memory when nothing more could be written.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Unwritten {
     /// The call, or the call whose back-out it is.
     pub call: CallId,
@@ -108,6 +116,7 @@ pub struct Unwritten {
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct RunEnd {
     /// How it ended.
     pub outcome: RunOutcome,
@@ -133,6 +142,7 @@ pub struct RunEnd {
 
 /// What happened in a run. One event is one row of the journal and one line of `--format json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// A run began.
@@ -153,6 +163,9 @@ pub enum Event {
         /// Is the time the machine's own?
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         clock_injected: bool,
+        /// The fingerprint that was approved, in hex, if one was.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        approved: Option<String>,
         /// The span that the run's trace continues, as a `traceparent` of W3C Trace Context.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         trace_parent: Option<String>,
@@ -543,6 +556,7 @@ impl Event {
 
 /// An event with its place in the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Stamped {
     /// The run.
     pub run: String,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What `plan(#{…})` says. The fields answer the questions that a good deployment plan answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default)]
 pub struct Header {
     /// What is deployed.

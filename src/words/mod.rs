@@ -15,6 +15,7 @@ pub mod mask;
 pub mod outcome;
 pub mod paths;
 pub mod place;
+pub mod preview;
 pub mod probe;
 pub mod project;
 pub mod report;

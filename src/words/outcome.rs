@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// Only reading calls; nothing has changed.
@@ -59,6 +60,7 @@ impl Phase {
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RunOutcome {
     /// The plan reached its end and every `verify` passed.
@@ -103,6 +105,7 @@ impl RunOutcome {
 
 /// How a step or a back-out ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// It ended by itself, with an exit status that counts as success.
@@ -130,6 +133,7 @@ impl Outcome {
 
 /// Why a run stops early. Ordered: a stronger cause replaces a weaker one, never the reverse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum StopCause {
     /// A finding of the review, the lock, or the window said no.

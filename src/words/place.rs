@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// A position in a source of a plan. Lines and columns count from 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Place {
     /// The source: a path relative to the plan's root, or `std/…`.
     pub file: String,

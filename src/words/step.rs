@@ -62,6 +62,7 @@ impl std::fmt::Debug for StepSpec {
 
 /// How a step ended, as its supervisor published it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct StepEnd {
     /// How the command itself ended.
     pub end: End,
@@ -90,6 +91,7 @@ pub struct StepEnd {
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "how")]
 pub enum End {
     /// It exited by itself.
@@ -118,6 +120,7 @@ pub enum End {
 
 /// Why the supervisor ended a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum CutOff {
     /// Its time was over.
@@ -137,6 +140,7 @@ pub enum CutOff {
 
 /// A bounded copy of a stream: its first 64 KiB and last 192 KiB.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Captured {
     /// The text, invalid UTF-8 replaced. Where something was left out, a line says how much.
     pub text: String,
@@ -146,6 +150,7 @@ pub struct Captured {
 
 /// What is worth knowing of a process that should not be there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ProcessFact {
     /// Process id.
     pub pid: i32,

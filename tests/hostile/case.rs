@@ -43,8 +43,8 @@ impl Case {
         case
     }
 
-    /// Does what it says; everything that is told, and what lies there then.
-    fn play(&self) -> String {
+    /// A place with its files, in which its commands of before have been run.
+    fn scene(&self) -> Scene {
         let scene = Scene::new("");
         std::fs::remove_file(scene.path("plan.rhai")).expect("an empty plan");
         for (name, text) in &self.files {
@@ -62,6 +62,12 @@ impl Case {
                 done.err
             );
         }
+        scene
+    }
+
+    /// Does what it says; everything that is told, and what lies there then.
+    fn play(&self) -> String {
+        let scene = self.scene();
         let at_first = files(&scene.path(""));
         let mut shown = String::new();
         for args in &self.commands {
@@ -147,6 +153,31 @@ fn files(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// The places of all cases of a directory, by name.
+pub fn scenes(dir: &str) -> BTreeMap<String, Scene> {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/hostile")
+        .join(dir);
+    let cases = read(&dir, "");
+    cases
+        .iter()
+        .map(|case| (case.name.clone(), case.scene()))
+        .collect()
+}
+
+fn read(dir: &Path, usual: &str) -> Vec<Case> {
+    let one = std::env::var("DEPLOYRUN_CASE").ok();
+    let mut cases: Vec<Case> = std::fs::read_dir(dir)
+        .expect("the cases")
+        .map(|entry| entry.expect("an entry").path())
+        .filter(|path| path.extension().is_some_and(|e| e == "rhai"))
+        .map(|path| Case::read(&path, usual))
+        .filter(|case| one.as_ref().is_none_or(|one| case.name == *one))
+        .collect();
+    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    cases
+}
+
 /// Was one case asked for?
 pub fn is_one() -> bool {
     std::env::var_os("DEPLOYRUN_CASE").is_some()
@@ -158,15 +189,7 @@ pub fn all(dir: &str, usual: &str) -> BTreeMap<String, String> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("tests/hostile")
         .join(dir);
-    let one = std::env::var("DEPLOYRUN_CASE").ok();
-    let mut cases: Vec<Case> = std::fs::read_dir(&dir)
-        .expect("the cases")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| path.extension().is_some_and(|e| e == "rhai"))
-        .map(|path| Case::read(&path, usual))
-        .filter(|case| one.as_ref().is_none_or(|one| case.name == *one))
-        .collect();
-    cases.sort_by(|a, b| a.name.cmp(&b.name));
+    let cases = read(&dir, usual);
     let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {

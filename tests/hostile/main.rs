@@ -11,6 +11,7 @@
 //! `DEPLOYRUN_CASE=NAME` runs one case.
 
 mod case;
+mod previews;
 #[path = "../output/scene.rs"]
 #[allow(dead_code, reason = "a part of it is used here")]
 mod scene;

@@ -145,12 +145,13 @@ fn filters_choose() {
         };
         let mut new = new_run(random, environment);
         new.plan = format!("plan-{}", random % 2);
+        new.created_ms = MINUTE + i64::from(random);
         let run = journal.create_run(&new, &[]).unwrap();
         if random < 27 {
             let update = RunUpdate {
                 release_lock: None,
                 phase: None,
-                outcome: Some("released".to_owned()),
+                outcome: Some(if random == 5 { "stuck" } else { "released" }.to_owned()),
             };
             journal.append_with(run.as_str(), &[], &update).unwrap();
         }
@@ -197,6 +198,24 @@ fn filters_choose() {
         }),
         1
     );
+    for (outcomes, expected) in [
+        (&["stuck"][..], 1),
+        (&["released", "stuck"], 27),
+        (&["x"], 0),
+    ] {
+        let filter = Filter {
+            outcomes: outcomes.iter().map(|&o| o.to_owned()).collect(),
+            ..Filter::default()
+        };
+        assert_eq!(count(&filter), expected, "{outcomes:?}");
+    }
+    for (since, expected) in [(0, 30), (20, 10), (29, 1), (30, 0)] {
+        let filter = Filter {
+            since_ms: Some(MINUTE + since),
+            ..Filter::default()
+        };
+        assert_eq!(count(&filter), expected, "since {since}");
+    }
     let newest = journal
         .runs(&Filter {
             limit: Some(1),

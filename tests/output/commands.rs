@@ -99,6 +99,71 @@ fn runs() {
 }
 
 #[test]
+fn runs_are_filtered() {
+    let scene = Scene::new("plan(#{ name: \"shop\", environment: \"production\" });\n");
+    scene.write(
+        "other.rhai",
+        "plan(#{ name: \"wiki\", environment: \"staging\" });\ncheck(\"no\", false);\n",
+    );
+    for (now, plan, status) in [
+        ("2026-03-19T20:00:00Z", "plan.rhai", 0),
+        ("2026-03-20T20:00:00Z", "other.rhai", 1),
+        ("2026-03-21T20:00:00Z", "plan.rhai", 0),
+    ] {
+        told(&mut scene.command_at(now, &["run", plan])).expect(status);
+    }
+    let (a, b, c) = (
+        "20260319-2000-0007",
+        "20260320-2000-0007",
+        "20260321-2000-0007",
+    );
+    for (args, expected) in [
+        (&[][..], &[c, b, a][..]),
+        (&["--since", "2d"], &[c, b]),
+        (&["--since", "2026-03-20"], &[c, b]),
+        (&["--since", "2026-03-20T21:30"], &[c]),
+        (&["--since", "2026-03-20T23:00:00+01:00"], &[c]),
+        (&["--outcome", "released"], &[c, a]),
+        (&["--outcome", "refused,stuck"], &[b]),
+        (&["--plan", "shop", "--since", "1d"], &[c]),
+        (&["--environment", "staging"], &[b]),
+        (&["--limit", "2"], &[c, b]),
+    ] {
+        let args = [&["runs", "--format", "json"], args].concat();
+        let told = scene.run(&args).expect(0);
+        let runs: Vec<String> = told
+            .out
+            .lines()
+            .map(|line| serde_json::from_str(line).expect("one line of JSON"))
+            .map(|line: serde_json::Value| line["run"].as_str().expect("an id").to_owned())
+            .collect();
+        assert_eq!(runs, expected, "{args:?}");
+    }
+    let mut all = String::new();
+    for (args, status) in [
+        (&["--environment", "prodution"][..], 0),
+        (&["--plan", "shop", "--outcome", "backed-out,stuck"], 0),
+        (&["--since", "30m"], 0),
+        (&["--since", "yesterday"], 2),
+        (&["--since", "2026-02-30"], 2),
+        (&["--outcome", "releasd"], 2),
+        (&["--limit", "0"], 2),
+        (&["--limit", "many"], 2),
+        (&["--unfinished", "--outcome", "stuck"], 2),
+    ] {
+        let told = scene.run(&[&["runs"], args].concat()).expect(status);
+        all.push_str(&format!(
+            "$ runs {}\n{}{}",
+            args.join(" "),
+            told.out,
+            told.err
+        ));
+    }
+    let all = scene.normal(&all);
+    scene.exact_snapshot("runs_none_or_wrong", &all);
+}
+
+#[test]
 fn windows() {
     let scene = Scene::new("");
     let spec = "Sun 01:00-04:00 Europe/Berlin";
@@ -161,6 +226,88 @@ run("echo three", #{ title: "end", back_out: () });
     let logs = logs.end().expect(0);
     assert_eq!(logs.out, "== [2] wait ==\none\ntwo\n== [3] end ==\nthree\n");
     run.end().expect(0);
+}
+
+#[test]
+fn logs_are_followed_past_the_death_of_the_process() {
+    let plan = |end: &str| {
+        format!(
+            "plan(#{{ name: \"a\", environment: \"one\" }});\n\
+             run(\"echo one; while [ ! -e go ]; do sleep 0.05; done; echo two\", \
+             #{{ title: \"wait\", timeout: \"1m\", back_out: () }});\n{end}"
+        )
+    };
+    // Nobody takes it up.
+    let scene = Scene::new(&plan(""));
+    let mut run = scene.start(&mut scene.command(&["run", "plan.rhai"]));
+    run.wait_for("| one");
+    let mut logs = scene.start(&mut scene.command(&["logs", "2026", "-f"]));
+    logs.wait_for("one");
+    run.kill();
+    scene.write("go", "");
+    let logs = logs.end().expect(4);
+    assert_eq!(logs.out, "== [2] wait ==\none\ntwo\n");
+    let err = logs.err.lines().last().unwrap_or_default();
+    assert_eq!(
+        err,
+        "error: run 20260321-2100-0007 has not ended, and no process has it; take it up with \
+         `deployrun resume 20260321-2100-0007` or `deployrun back-out 20260321-2100-0007`"
+    );
+    // Somebody does, and it fails.
+    let scene = Scene::new(&plan(
+        "run(\"echo three; exit 1\", #{ title: \"end\", back_out: () });",
+    ));
+    let mut run = scene.start(&mut scene.command(&["run", "plan.rhai"]));
+    run.wait_for("| one");
+    let mut logs = scene.start(&mut scene.command(&["logs", "2026", "-f"]));
+    logs.wait_for("one");
+    run.kill();
+    let mut resumed = scene.start(&mut scene.command(&["resume", "2026"]));
+    resumed.wait_for("taken up again");
+    scene.write("go", "");
+    resumed.end().expect(3);
+    let logs = logs.end().expect(3);
+    assert_eq!(logs.out, "== [2] wait ==\none\ntwo\n== [3] end ==\nthree\n");
+    assert!(
+        logs.err
+            .ends_with("run 20260321-2100-0007 has ended: backed-out\n"),
+        "{}",
+        logs.err
+    );
+}
+
+#[test]
+fn the_last_lines_of_an_output() {
+    let scene = Scene::new(
+        r#"plan(#{ name: "a", environment: "one" });
+run("seq 1 40000", #{ title: "much", back_out: () });
+run("printf 'a\nb'", #{ title: "two", back_out: () });
+run("seq 1 40000", #{ title: "cut", back_out: (), max_output: 2000 });
+run("true", #{ title: "silent", back_out: () });
+"#,
+    );
+    scene.run(&["run", "plan.rhai", "-q"]).expect(0);
+    let last = |args: &[&str]| scene.run(&[&["logs", "2026"], args].concat()).expect(0).out;
+    assert_eq!(last(&["much", "-n", "2"]), "39999\n40000\n");
+    assert_eq!(last(&["much", "-n", "0"]), "");
+    // More than is read at once.
+    let many = last(&["much", "-n", "30000"]);
+    assert_eq!(many.lines().count(), 30_000);
+    assert!(many.starts_with("10001\n"), "{}", &many[..20]);
+    assert_eq!(last(&["much", "-n", "99999"]), last(&["much"]));
+    assert_eq!(last(&["two", "-n", "1"]), "b");
+    assert_eq!(last(&["two", "-n", "2"]), "a\nb");
+    // What was not kept ends them, too.
+    let cut = last(&["cut", "-n", "99999"]);
+    assert!(
+        cut.ends_with("39999\n40000\n") && cut.len() < 2_000,
+        "{cut}"
+    );
+    assert_eq!(
+        last(&["-n", "1"]),
+        "== [2] much ==\n40000\n== [3] two ==\nb\n== [4] cut ==\n40000\n== [5] silent ==\n"
+    );
+    assert_eq!(last(&["-f", "-n", "1"]), last(&["-n", "1"]));
 }
 
 const TALKS: &str = r#"plan(#{ name: "a", environment: "one" });

@@ -19,6 +19,7 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Markup> {
         return None;
     }
     let failed = story.findings.iter().filter(|f| !f.ok).count();
+    let has_details = story.findings.iter().any(|found| !found.detail.is_empty());
     // Of very many the failed ones are shown first.
     let mut shown: Vec<_> = story.findings.iter().collect();
     if shown.len() > MOST {
@@ -30,13 +31,13 @@ pub(super) fn findings(page: &Page<'_>) -> Option<Markup> {
         div.scroll tabindex="0" role="region" aria-label="Findings, a table" {
             table {
                 caption.vh { "What the checks found" }
-                thead { tr { th scope="col" { "Result" } th scope="col" { "Check" } th scope="col" { "Seen" } th scope="col" { "Where" } } }
+                thead { tr { th scope="col" { "Result" } th scope="col" { "Check" } @if has_details { th scope="col" { "Seen" } } th scope="col" { "Where" } } }
                 tbody {
                     @for found in &shown {
                         tr {
                             td { @if found.ok { (plate(("good", "ok"))) } @else { (plate(("bad", "failed"))) } }
                             th scope="row" { (t(&found.name)) }
-                            td { (t(&found.detail)) }
+                            @if has_details { td { (t(&found.detail)) } }
                             td { @if let Some(call) = story.call(&found.id) { (page.place(&call.place)) } }
                         }
                     }
@@ -119,9 +120,16 @@ pub(super) fn log(page: &Page<'_>) -> Option<Markup> {
     }
     for (phase, span) in &story.phases {
         let took = span.end_ms.map(|_| span_words(span.ms(story.last_ms)));
-        let text = html! { (phase.word()) @if let Some(took) = took { span.dim { ", " (took) } } };
+        let text = html! {
+            @if *phase != Phase::Waiting { (phase.word()) @if took.is_some() { ", " } }
+            @if let Some(took) = took { span.dim { (took) } }
+        };
         if *phase != Phase::Review || story.phases.len() > 1 {
-            say(span.begin_ms, "phase", "phase", text);
+            let what = match phase {
+                Phase::Waiting => "waiting",
+                _ => "phase",
+            };
+            say(span.begin_ms, "phase", what, text);
         }
     }
     for taken in &story.taken_up {
@@ -215,7 +223,17 @@ pub(super) fn log(page: &Page<'_>) -> Option<Markup> {
         };
         say(story.last_ms, class, "ended", text);
     }
-    all.sort_by_key(|entry| entry.at_ms);
+    // Of one millisecond: what is waited for belongs to the phase of waiting, and ends it.
+    all.sort_by_key(|entry| {
+        let rank = match entry.what {
+            "started" | "taken up" => 0,
+            "waiting" => 1,
+            "lock" | "approval" | "window" => 2,
+            "phase" => 3,
+            _ => 4,
+        };
+        (entry.at_ms, rank)
+    });
     let count = all.len();
     (count > 0).then(|| {
         html! {

@@ -26,7 +26,7 @@ pub(super) fn section(page: &Page<'_>) -> Option<Markup> {
         .enumerate()
         .map(|(n, (name, text))| {
             let marks = marks.get(name.as_str()).unwrap_or(&none);
-            let lines = lines(n, text, marks, &mut left);
+            let lines = lines((n, name), text, marks, &mut left);
             match n {
                 0 => html! { h3.file { code { (t(name)) } } (lines) },
                 _ => html! {
@@ -57,7 +57,12 @@ fn called(marks: &BTreeMap<u32, LineMark>) -> String {
     }
 }
 
-fn lines(source: usize, text: &str, marks: &BTreeMap<u32, LineMark>, left: &mut usize) -> Markup {
+fn lines(
+    (source, name): (usize, &str),
+    text: &str,
+    marks: &BTreeMap<u32, LineMark>,
+    left: &mut usize,
+) -> Markup {
     let count = text.lines().count();
     let mut shown = 0;
     let all: Vec<(u32, &str)> = text
@@ -74,7 +79,7 @@ fn lines(source: usize, text: &str, marks: &BTreeMap<u32, LineMark>, left: &mut 
         })
         .collect();
     html! {
-        div.code tabindex="0" role="region" aria-label="Source" {
+        div.code tabindex="0" role="region" aria-label={ "Text of " (t(name)) } {
             @for (number, line) in &all {
                 @let mark = marks.get(number);
                 @let class = mark.map(|mark| class(mark.mark));

@@ -36,8 +36,10 @@ pub(super) fn section(page: &Page<'_>) -> Option<Markup> {
     if count == 0 {
         return None;
     }
-    let bad = steps().filter(|s| s.outcome() != Some(Outcome::Succeeded));
-    let bad = bad.count();
+    let bad = steps()
+        .filter(|s| s.outcome() != Some(Outcome::Succeeded))
+        .count();
+    let open = steps().filter(|s| s.is_open()).count();
     let budget = Cell::new(OUTPUT);
     let mut room = MOST_WHOLE;
     let mut spare = MOST_WHOLE.saturating_sub(bad);
@@ -55,7 +57,8 @@ pub(super) fn section(page: &Page<'_>) -> Option<Markup> {
     Some(html! {
         p {
             (count) @if count == 1 { " step" } @else { " steps" }
-            @if bad > 0 { ", " (bad) " of them not succeeded" } "."
+            @if bad > open { ", " strong.bad { (bad - open) " did not succeed" } }
+            @if open > 0 { ", of " (open) " " (page.open_words()) } "."
         }
         (filter())
         div.list data-list="" { @for item in &whole { (item) } }
@@ -69,7 +72,7 @@ fn filter() -> Markup {
         form.filter hidden role="search" aria-label="Filter the steps" {
             label { "Filter " input type="search" name="text" placeholder="title, command, output" autocomplete="off"; }
             label.check { input type="checkbox" name="bad"; " only what did not succeed" }
-            label.check { input type="checkbox" name="keys" checked; " keys " kbd { "j" } " " kbd { "k" } " go to the next and last" }
+            label.check { input type="checkbox" name="keys" checked; " keys " kbd { "j" } " " kbd { "k" } " go to the next and previous one" }
             button type="button" name="fold" { "Open all" }
             output name="count" aria-live="polite" {}
         }

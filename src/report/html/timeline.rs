@@ -17,7 +17,7 @@ use super::scale::Scale;
 use super::text::{Page, outcome, span_words, step_id, t, title};
 
 /// Rows of steps and of back-outs; of more, the worst and the longest are shown.
-const MOST_ROWS: usize = 120;
+const MOST_ROWS: usize = 80;
 /// Parts of the row that stands for all steps.
 const BINS: usize = 240;
 /// Samples that are drawn one by one in a lane.
@@ -43,8 +43,9 @@ pub(super) fn section(page: &Page<'_>) -> Option<Markup> {
                 span.meta {}
             }
             (phases(page, &scale))
-            (waits(page, &scale))
+            (gate(page, &scale))
             (steps(page, &scale))
+            (waits(page, &scale))
             (watches(page, &scale))
             (back_outs(page, &scale))
         }
@@ -213,6 +214,32 @@ fn phases(page: &Page<'_>, scale: &Scale) -> Markup {
     } } };
     let meta = html! { (span_words(story.span().ms(story.last_ms))) };
     row("phases", &label, &drawing, &meta)
+}
+
+/// What the run waited for before it acted: the lock, approvals, the window.
+fn gate(page: &Page<'_>, scale: &Scale) -> Markup {
+    let story = page.story;
+    let locks = story.locks.iter().filter(|lock| !lock.holder.is_empty());
+    let locks = locks.map(|lock| {
+        let environment = lock.environment.as_deref().unwrap_or_default();
+        ("lock", environment, lock.span.begin_ms, lock.span.end_ms)
+    });
+    let approvals = story.approvals.iter();
+    let approvals = approvals.map(|a| ("approval", a.name.as_str(), a.asked_ms, a.given_ms));
+    let windows = story.windows.iter().filter_map(|window| {
+        let name = window.window.as_str();
+        Some(("window", name, window.awaited_ms?, window.open_ms))
+    });
+    html! {
+        @for (kind, name, from, to) in locks.chain(approvals).chain(windows).take(MOST_ROWS / 2) {
+            @let class = if to.is_some() { "wait" } else { "live" };
+            @let until = to.unwrap_or(story.last_ms);
+            @let took = span_words(u64::try_from(until.saturating_sub(from)).unwrap_or(0));
+            @let label = html! { span.kind { (kind) } " " bdi { (title(name)) } };
+            @let meta = html! { (took) @if to.is_none() { ", " strong.live { "waiting" } } };
+            (row("wait", &label, &bar(scale, (from, until), class, &format!("{kind} {name}: {took}")), &meta))
+        }
+    }
 }
 
 /// Success criteria and soaks.

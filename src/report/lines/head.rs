@@ -20,6 +20,7 @@ impl Lines {
                 fingerprint,
                 args,
                 clock_injected,
+                approved,
                 ..
             } => {
                 self.start = Some(Start {
@@ -29,6 +30,7 @@ impl Lines {
                     deployrun: deployrun.clone(),
                     args: args.clone(),
                     clock_injected: *clock_injected,
+                    approved: approved.clone(),
                     at_ms: self.now_ms,
                 });
             }
@@ -85,6 +87,12 @@ impl Lines {
         self.fact("started", &begun);
         let plan = format!("{}, fingerprint {}", start.plan, start.fingerprint);
         self.fact("plan", &plan);
+        let approved = start.approved.as_deref().unwrap_or_default();
+        let approved: String = approved.chars().take(FINGERPRINT).collect();
+        if !approved.is_empty() {
+            let text = format!("fingerprint {approved} of the preview, and nothing else");
+            self.fact("approved", &text);
+        }
         self.fact("owner", &header.owner);
         self.fact("support", &header.support);
         if self.look.verbosity > 0 {

@@ -20,7 +20,8 @@ pub fn show_instant(at_ms: i64, zone: &TimeZone) -> String {
 }
 
 /// Milliseconds for people.
-pub(in crate::report) fn show_ms(ms: u64) -> String {
+#[must_use]
+pub fn show_ms(ms: u64) -> String {
     duration::show(Duration::from_millis(ms))
 }
 

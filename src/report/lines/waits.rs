@@ -14,7 +14,7 @@ use super::{
 const LOCK: &str = "lock";
 const WINDOW: &str = "window";
 /// What holder texts advise to those who do not wait.
-const ADVICE: &str = "; wait for it with --lock-wait";
+pub const ADVICE: &str = "; wait for it with --lock-wait";
 
 /// An approval that the run learns of so much later is told with its own time, in milliseconds.
 const TOLD_LATE_MS: i64 = 60_000;

@@ -16,7 +16,8 @@ impl Zone {
         Self::default()
     }
 
-    pub(in crate::report) fn get(&self) -> &TimeZone {
+    /// It.
+    pub fn get(&self) -> &TimeZone {
         self.0.get_or_init(|| {
             let chosen = std::env::var_os("TZ").is_some();
             let local = (!chosen).then(|| of_file(Path::new("/etc/localtime")));

@@ -68,16 +68,14 @@ impl Story {
                     });
                 }
             }
-            Event::ApprovalAsked { name } => {
-                if !self.approvals.iter().any(|a| a.name == *name) {
-                    self.approvals.push(Approval {
-                        name: name.clone(),
-                        asked_ms: at_ms,
-                        by: None,
-                        given_ms: None,
-                        comment: String::new(),
-                    });
-                }
+            Event::ApprovalAsked { name } if !self.approvals.iter().any(|a| a.name == *name) => {
+                self.approvals.push(Approval {
+                    name: name.clone(),
+                    asked_ms: at_ms,
+                    by: None,
+                    given_ms: None,
+                    comment: String::new(),
+                });
             }
             Event::Approved {
                 name,

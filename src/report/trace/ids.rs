@@ -137,6 +137,7 @@ mod tests {
                 args: serde_json::Map::new(),
                 boot_id: "b".into(),
                 clock_injected: false,
+                approved: None,
                 trace_parent: trace_parent.map(str::to_owned),
             },
         }

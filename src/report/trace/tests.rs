@@ -24,6 +24,7 @@ fn started() -> Event {
         args: serde_json::Map::new(),
         boot_id: String::new(),
         clock_injected: false,
+        approved: None,
         trace_parent: None,
     }
 }

@@ -7,7 +7,7 @@ use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
 use crate::target::files;
-use crate::words::call::{BackOut, Call, Deed, Failure, PutFile, Undo};
+use crate::words::call::{BackOut, Call, Deed, Failure, FailureKind, PutFile, Undo};
 
 use super::commands::{BACK_OUT_TIMEOUT_MS, step_of};
 
@@ -89,11 +89,13 @@ fn upload(args: &Args) -> Result<Dynamic, Halt> {
             .map(serde_json::Value::from)
             .map_err(Failure::new)
     })?;
+    let digest = digest.as_str().unwrap_or_default().to_owned();
+    only_approved(args, &digest)?;
     let file = PutFile {
         path: args.path("dst").to_string_lossy().into_owned(),
         text: None,
         source: Some(source.to_string_lossy().into_owned()),
-        sha256: digest.as_str().unwrap_or_default().to_owned(),
+        sha256: digest,
         mode: args.mode("mode"),
         owner: args.text("owner"),
     };
@@ -103,6 +105,26 @@ fn upload(args: &Args) -> Result<Dynamic, Halt> {
         file,
         format!("upload {} to {}", args.need("src"), args.need("dst")),
     )
+}
+
+/// What was approved is put in place, or nothing. A file that was not there yet was not approved.
+fn only_approved(args: &Args, digest: &str) -> Result<(), Halt> {
+    let source = args.need("src");
+    let approved = args.fiber.shared().approved.get(&source);
+    match approved {
+        Some(Some(approved)) if approved != digest => Err(Halt::Throw(Failure {
+            hint: Some(
+                "if the plan itself makes the file, take the old one away before the preview: what \
+                 is not there yet is not approved"
+                    .into(),
+            ),
+            ..Failure::of(
+                FailureKind::Step,
+                format!("`{source}` is not the file that was approved: it has changed since"),
+            )
+        })),
+        _ => Ok(()),
+    }
 }
 
 fn write_file(args: &Args) -> Result<Dynamic, Halt> {

@@ -26,6 +26,7 @@ use super::engine::place_of_call;
 use super::error::{self, Thrown};
 use super::functions::{Function, Kind};
 use super::nesting::excess;
+use super::preview;
 
 pub use own::function as own_function;
 pub(crate) use watches::verdict;
@@ -148,6 +149,17 @@ fn dispatch(
         return Err(raise(Halt::Stop, context.call_position()));
     }
     let place = place_of_call(context, "");
+    if let Some(foresight) = fiber.foresight() {
+        let is_stopped = fiber.is_stopped();
+        match preview::settle(function, &mut values) {
+            Some(doubt) if doubt.is_hopeless && !is_stopped => {
+                foresight.cannot_make(function.name, place, &doubt.depends_on);
+                return Ok(preview::unknown(&doubt.depends_on));
+            }
+            Some(doubt) => foresight.doubt(&doubt.depends_on, doubt.options),
+            None => {}
+        }
+    }
     let read = Args::read(function, fiber, context, place, root, values);
     let result = match read {
         Ok(args) => match &function.handler {
@@ -156,7 +168,10 @@ fn dispatch(
         },
         Err(halt) => Err(halt),
     };
-    result.map_err(|halt| raise(halt, context.call_position()))
+    match result {
+        Err(Halt::Unknown(depends_on)) => Ok(preview::unknown(&depends_on)),
+        result => result.map_err(|halt| raise(halt, context.call_position())),
+    }
 }
 
 /// Errors of closures that a function calls pass through it as they are.
@@ -164,7 +179,10 @@ pub(super) const PASS: &str = "\u{0}pass";
 
 fn raise(halt: Halt, position: Position) -> Box<EvalAltResult> {
     match halt {
-        Halt::Stop => EvalAltResult::ErrorTerminated("stopped".into(), position).into(),
+        // What is not known is a value, and told as one before this.
+        Halt::Stop | Halt::Unknown(_) => {
+            EvalAltResult::ErrorTerminated("stopped".into(), position).into()
+        }
         Halt::Throw(failure) if failure.message == PASS => {
             PASSING.with_borrow_mut(Option::take).unwrap_or_else(|| {
                 EvalAltResult::ErrorRuntime("an error was lost".into(), position).into()

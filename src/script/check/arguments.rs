@@ -324,7 +324,9 @@ fn closure(
         _ => return None,
     };
     let name = pointer.read_lock::<FnPtr>()?.fn_name().to_owned();
-    let takes = known.closure_params(&name)?.saturating_sub(captures);
+    let takes = known
+        .closure_params(notes.id, &name)?
+        .saturating_sub(captures);
     (takes > most).then(|| {
         let text = format!(
             "the closure of `{}` is given {}, but takes {takes}",

@@ -1,12 +1,15 @@
 //! The plan's header: where it stands, what it says, and what it leaves out.
 
+use std::time::Duration;
+
 use rhai::{Expr, Position, Stmt};
 
 use crate::script::api;
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 use crate::words::duration;
-use crate::words::header::Header;
+use crate::words::header::{DEFAULT_BACK_OUT_WITHIN_MS, Header};
+use crate::words::window::Window;
 
 use super::Notes;
 use super::outline::{Call, Source};
@@ -143,6 +146,25 @@ fn fields(header: &Call<'_>, notes: &mut Notes) {
             notes.push(Diagnostic::new(Code::HeaderTimes, place, text).with_hint(hint));
         }
     }
+    if let Some((_, Expr::StringConstant(text, at))) = field("window")
+        && let (Some(expected), Some(reserved)) = (
+            expected.unwrap_or(Some(0)),
+            reserved.unwrap_or(Some(DEFAULT_BACK_OUT_WITHIN_MS)),
+        )
+        && let Ok(window) = Window::parse(text)
+    {
+        let needed = Duration::from_millis(expected.saturating_add(reserved));
+        if let Some(longest) = too_short(&window, needed) {
+            let text = format!(
+                "expected and back_out_within are {} together, and no opening of the window is \
+                 longer than {}: a run would be refused",
+                duration::show(needed),
+                duration::show(longest),
+            );
+            let hint = "widen the window, or lower expected or back_out_within (5m without it)";
+            notes.push(Diagnostic::new(Code::ShortWindow, notes.place(*at), text).with_hint(hint));
+        }
+    }
     let missing: Vec<&(&str, &str)> = CHECKLIST
         .iter()
         .filter(|(name, _)| field(name).is_none())
@@ -163,6 +185,32 @@ fn fields(header: &Call<'_>, notes: &mut Notes) {
     };
     let hint = questions.join("\n           ");
     notes.push(Diagnostic::new(Code::Checklist, notes.place(header.pos), text).with_hint(hint));
+}
+
+/// The years whose openings are looked at. The check reads no clock.
+const YEARS: std::ops::Range<i16> = 2020..2050;
+/// Openings of a year that are looked at.
+const OPENINGS: usize = 400;
+
+/// The longest opening, if there is one and none is as long as is needed.
+fn too_short(window: &Window, needed: Duration) -> Option<Duration> {
+    let begin = |year| jiff::civil::date(year, 1, 1).to_zoned(jiff::tz::TimeZone::UTC);
+    let mut longest = None;
+    for year in YEARS {
+        let (from, to) = (
+            begin(year).ok()?.timestamp(),
+            begin(year + 1).ok()?.timestamp(),
+        );
+        let openings = window.openings(from).take(OPENINGS);
+        for opening in openings.take_while(|opening| opening.start < to) {
+            let length = opening.length();
+            if length >= needed {
+                return None;
+            }
+            longest = longest.max(Some(length));
+        }
+    }
+    longest
 }
 
 /// A duration that is written there; `None` for one that is computed or wrong.

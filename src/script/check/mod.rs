@@ -50,11 +50,15 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
             ))
         })
         .collect();
+    let closures = definitions.iter().flat_map(|(id, all)| {
+        let closures = all.iter().filter(|def| def.is_closure());
+        closures.map(|def| ((*id, def.name.as_str()), def.params.len()))
+    });
     let known = Known {
         functions,
         host,
         sources: &sources,
-        definitions: &definitions,
+        closures: closures.collect(),
     };
     for source in sources.values().filter(|source| is_checked(source, plan)) {
         let mut notes = Notes {
@@ -122,14 +126,14 @@ struct Known<'p> {
     functions: &'p [Function],
     host: HashMap<&'p str, &'p Function>,
     sources: &'p BTreeMap<&'p str, Source<'p>>,
-    definitions: &'p BTreeMap<&'p str, Vec<Definition>>,
+    /// How many parameters each closure of each source has.
+    closures: HashMap<(&'p str, &'p str), usize>,
 }
 
 impl Known<'_> {
-    /// How many parameters a closure has, captured variables counted.
-    fn closure_params(&self, name: &str) -> Option<usize> {
-        let mut all = self.definitions.values().flatten();
-        all.find(|def| def.name == name).map(|def| def.params.len())
+    /// How many parameters a closure of a source has.
+    fn closure_params(&self, id: &str, name: &str) -> Option<usize> {
+        self.closures.get(&(id, name)).copied()
     }
 
     /// May a map hold a closure under this name?

@@ -209,6 +209,22 @@ fn the_header() {
             "plan(#{ deadline: \"10m\", expected: \"6m\" });",
             "header-times 1:19",
         ),
+        (
+            "plan(#{ window: \"Sat 22:00-22:20 UTC\", expected: \"16m\" });",
+            "short-window 1:17",
+        ),
+        (
+            "plan(#{ window: \"Sat 22:00-22:20 UTC\", expected: \"15m\" });",
+            "",
+        ),
+        (
+            "plan(#{ window: \"2026-12-01T22:00Z/PT4M; 2031-12-01T22:00Z/PT1M\" });",
+            "short-window 1:17",
+        ),
+        (
+            "plan(#{ window: \"Mon 22:00-22:20 UTC; 2031-12-01T22:00Z/PT4H\", back_out_within: \"1h\" });",
+            "",
+        ),
         ("plan(#{ deadline: \"5x\" });", "bad-literal 1:19"),
         (
             "plan(#{ window: \"Sat 25:00-26:00\" });",

@@ -395,16 +395,18 @@ impl Core {
             };
         }
         match call {
-            Call::Plan { .. } if !first => {
-                Some("`plan` must be the first call of the plan, and be called once".to_owned())
-            }
+            Call::Plan { .. } if !first => Some(HEADER_FIRST.to_owned()),
             _ => None,
         }
     }
 }
 
+/// What is wrong with a header that stands elsewhere.
+pub const HEADER_FIRST: &str = "`plan` must be the first call of the plan, and be called once";
+
 /// Calls of the release phase: the first of them opens the gate.
-fn needs_gate(call: &Call) -> bool {
+#[must_use]
+pub fn needs_gate(call: &Call) -> bool {
     match call {
         Call::Step(_)
         | Call::StepBegin { .. }

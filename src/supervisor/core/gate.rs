@@ -8,7 +8,7 @@ use crate::words::window::Window;
 
 use super::limits::show;
 use super::state::{Gate, Waiting};
-use super::{Action, Core};
+use super::{Action, Core, NoLock};
 
 /// Milliseconds between two attempts to take a lock that somebody else has.
 const LOCK_RETRY_MS: u64 = 1_000;
@@ -75,7 +75,7 @@ impl Core {
         }
     }
 
-    pub(super) fn on_lock(&mut self, answer: Result<(), String>) {
+    pub(super) fn on_lock(&mut self, answer: Result<(), NoLock>) {
         let boot_ms = self.now.boot_ms;
         let Gate::Lock {
             until,
@@ -97,10 +97,10 @@ impl Core {
                 self.record(Event::LockTaken { environment });
                 self.approach_gate();
             }
-            Err(holder) if *until <= boot_ms => {
-                self.stop(StopCause::Refused, holder, None, String::new());
+            Err(no) if no.in_vain || *until <= boot_ms => {
+                self.stop(StopCause::Refused, no.holder, None, String::new());
             }
-            Err(holder) => {
+            Err(NoLock { holder, .. }) => {
                 *asked = false;
                 *next = boot_ms.saturating_add_unsigned(LOCK_RETRY_MS).min(*until);
                 if !std::mem::replace(told, true) {
@@ -237,7 +237,8 @@ fn asked_window(waiting: &Waiting) -> Option<String> {
 
 /// The first opening, now or later, of which at least `needed_ms` are left: when it opens and
 /// closes, in milliseconds since 1970.
-fn long_enough(window: &Window, wall_ms: i64, needed_ms: u64) -> Option<(i64, i64)> {
+#[must_use]
+pub fn long_enough(window: &Window, wall_ms: i64, needed_ms: u64) -> Option<(i64, i64)> {
     let now = jiff::Timestamp::from_millisecond(wall_ms).ok()?;
     window
         .openings(now)

@@ -18,6 +18,8 @@ mod stop;
 mod tests;
 mod watches;
 
+pub use calls::{HEADER_FIRST, needs_gate};
+pub use gate::long_enough;
 pub use state::{Armed, ArmedStatus, Core, Finding, Stop};
 pub use steps::{answer_of, outcome_of};
 
@@ -86,6 +88,15 @@ pub enum Ended {
     Seen(Box<StepEnd>),
     /// It never began to act, and never will.
     Void(String),
+}
+
+/// Why the environment's lock is not to be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoLock {
+    /// Who has it, in words that say what to do.
+    pub holder: String,
+    /// Will it not come free by itself? The run that has it is then to be recovered by a person.
+    pub in_vain: bool,
 }
 
 /// Something that happened.
@@ -157,7 +168,7 @@ pub enum Input {
     /// The script ended.
     ScriptEnded(ScriptEnd),
     /// The answer to [`Action::TakeLock`]: who has it, if somebody else does.
-    Lock(Result<(), String>),
+    Lock(Result<(), NoLock>),
     /// Somebody approved.
     Approved {
         /// What.

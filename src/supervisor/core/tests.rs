@@ -12,7 +12,7 @@ use crate::words::outcome::{Outcome, Phase, RunOutcome, StopCause};
 use crate::words::place::Place;
 use crate::words::step::{Captured, CutOff, End, ProcessFact, StepEnd};
 
-use super::{Action, Core, Ended, Input, ScriptEnd, Settings, Try};
+use super::{Action, Core, Ended, Input, NoLock, ScriptEnd, Settings, Try};
 
 const SECOND: i64 = 1_000;
 
@@ -544,6 +544,32 @@ fn an_approval_or_a_lock_after_the_stop_opens_nothing() {
     run.give(Input::Lock(Ok(())));
     assert_eq!(run.core.phase(), Phase::Waiting);
     assert!(run.core.has_lock());
+}
+
+#[test]
+fn a_lock_that_nobody_gives_back_is_not_waited_for() {
+    let no = |in_vain| {
+        Input::Lock(Err(NoLock {
+            holder: "run r has it".to_owned(),
+            in_vain,
+        }))
+    };
+    let mut run = Run::new();
+    run.core = Core::new(Settings {
+        lock_wait_ms: 600_000,
+        ..Settings::default()
+    });
+    run.call("1", plain("switch"));
+    run.give(no(false));
+    assert_eq!(run.core.stopping(), None);
+    // Its process dies while it is waited for.
+    run.after(SECOND);
+    run.give(no(true));
+    let stop = run.core.stopping().expect("it stops");
+    assert_eq!(
+        (stop.cause, stop.reason.as_str()),
+        (StopCause::Refused, "run r has it")
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
-use crate::journal::{Holder, LockError, LockWish};
+use crate::journal::{Alive, Holder, LockError, LockWish};
 use crate::target::local::Standby;
 use crate::words::call::{Answer, Call, CallId};
 use crate::words::clock::Clock;
@@ -26,7 +26,7 @@ use crate::words::event::{Actor, Event, Verdict};
 use crate::words::outcome::Outcome;
 pub use crate::words::report::Report;
 
-use super::core::{Action, Core, Ended, Input, Try};
+use super::core::{Action, Core, Ended, Input, NoLock, Try};
 use super::fiber::{Message, Reply, Shared};
 
 pub use record::{Approval, Book, NewRunFacts};
@@ -465,7 +465,7 @@ impl<S: Scripts> Driver<S> {
         }
     }
 
-    fn take_lock(&mut self, environment: &str) -> Result<(), String> {
+    fn take_lock(&mut self, environment: &str) -> Result<(), NoLock> {
         self.book.wish_lock(LockWish {
             environment: environment.to_owned(),
             holder: self.setup.holder.clone(),
@@ -476,8 +476,20 @@ impl<S: Scripts> Driver<S> {
         self.flush();
         match self.book.take_lock() {
             Ok(()) => Ok(()),
-            Err(LockError::Held(held)) => Err(held.to_string()),
-            Err(other) => Err(format!("the lock of {environment} can't be taken: {other}")),
+            Err(LockError::Held(mut held)) => {
+                // Whoever takes a run up has it a moment before the lock says so.
+                if held.alive == Alive::Dead && self.book.is_owned(&held.run) {
+                    held.alive = Alive::Alive;
+                }
+                Err(NoLock {
+                    holder: held.to_string(),
+                    in_vain: held.alive == Alive::Dead,
+                })
+            }
+            Err(other) => Err(NoLock {
+                holder: format!("the lock of {environment} can't be taken: {other}"),
+                in_vain: false,
+            }),
         }
     }
 }

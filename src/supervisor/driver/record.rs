@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::journal::{
-    AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, RunId, RunUpdate,
+    AppendError, Entry, Journal, LockError, LockHeld, LockWish, NewRun, OwnerLock, RunId, RunUpdate,
 };
 use crate::words::event::{Actor, Event, RunEnd, Stamped, json_text};
 use crate::words::header::Header;
@@ -337,6 +337,11 @@ impl Book {
             (None, Some(wish)) => self.journal.take_lock(&self.run, &wish),
             (Some(None), _) | (None, None) => Ok(()),
         }
+    }
+
+    /// Does a process have that run?
+    pub(super) fn is_owned(&self, run: &str) -> bool {
+        OwnerLock::current(self.journal.state_dir(), run).is_some()
     }
 
     /// Approvals that were given from elsewhere.

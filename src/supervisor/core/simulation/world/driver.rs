@@ -1,6 +1,6 @@
 //! The driver's part, as in `supervisor/driver`: records before effects, and a journal that may fail.
 
-use crate::supervisor::core::{Action, Ended, Input, Try};
+use crate::supervisor::core::{Action, Ended, Input, NoLock, Try};
 use crate::words::call::Answer;
 use crate::words::event::Event;
 use crate::words::outcome::RunOutcome;
@@ -257,13 +257,14 @@ impl World {
                 let now = self.boot_ms;
                 if let Some(controller) = &mut self.controller {
                     controller.lock_asked_at.get_or_insert(now);
+                    if controller.lock_in_vain {
+                        return broken("a lock that nobody gives back is waited for");
+                    }
                 }
-                let free = self.lock_free_at <= self.boot_ms;
-                let answer = if free {
-                    Ok(())
-                } else {
-                    Err("another run has it".into())
-                };
+                let answer = self.lock_answer();
+                if let (Some(controller), Err(no)) = (&mut self.controller, &answer) {
+                    controller.lock_in_vain = no.in_vain;
+                }
                 let Some(process) = self.controller.as_ref().map(|c| c.number) else {
                     return Ok(());
                 };
@@ -290,6 +291,19 @@ impl World {
                 Ok(())
             }
         }
+    }
+
+    /// The lock is another run's for a while; if the process of that run dies, until a person
+    /// recovers it.
+    fn lock_answer(&self) -> Result<(), NoLock> {
+        if self.lock_free_at <= self.boot_ms {
+            return Ok(());
+        }
+        let in_vain = self.lock_dies_at.is_some_and(|at| at <= self.boot_ms);
+        Err(NoLock {
+            holder: "another run has it".into(),
+            in_vain,
+        })
     }
 
     /// A thread that looks at something is told to stop that.

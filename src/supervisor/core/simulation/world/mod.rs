@@ -125,6 +125,8 @@ struct Controller {
     sampled_at: BTreeMap<CallId, i64>,
     /// When the lock was asked for first.
     lock_asked_at: Option<i64>,
+    /// Was it told that nobody gives the lock back?
+    lock_in_vain: bool,
     /// When the script was told to stop.
     stopped_at: Option<i64>,
 }
@@ -149,6 +151,8 @@ pub(super) struct World {
     crash_in: Option<u64>,
     journal_fails_in: Option<u64>,
     lock_free_at: i64,
+    /// When the process of the run that has the lock dies.
+    lock_dies_at: Option<i64>,
     approvals: Vec<(String, i64)>,
     idle_wakes: u32,
     edited: bool,
@@ -200,6 +204,7 @@ impl World {
             crash_in: None,
             journal_fails_in: None,
             lock_free_at: 0,
+            lock_dies_at: None,
             approvals: Vec::new(),
             idle_wakes: 0,
             edited: false,
@@ -250,6 +255,9 @@ impl World {
         let now = self.boot_ms;
         if self.random.chance(8) {
             self.lock_free_at = now + self.up_to(20 * MINUTE);
+            if self.random.chance(30) {
+                self.lock_dies_at = Some(now + self.up_to(MINUTE));
+            }
         }
         for name in ["go", "dba"] {
             if self.random.chance(85) {

@@ -35,6 +35,7 @@ impl World {
             args: serde_json::Map::new(),
             boot_id: String::new(),
             clock_injected: true,
+            approved: None,
             trace_parent: None,
         })?;
         self.take(Input::Time)?;
@@ -64,6 +65,7 @@ impl World {
             begun_at: self.boot_ms,
             sampled_at: BTreeMap::new(),
             lock_asked_at: None,
+            lock_in_vain: false,
         });
         self.crash_in = None;
         self.told_the_time = false;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::words::library::{Manifest, Origin, Reference, check_name};
+use super::{Manifest, Origin, Reference, check_name};
 use crate::words::version::{Requirement, Scheme};
 
 /// The two tables, as they are written.

@@ -1,5 +1,8 @@
 //! Libraries: modules that a team publishes and other teams depend on.
 
+pub mod declared;
+pub mod lock;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;

@@ -1,0 +1,6 @@
+#!/bin/sh
+# What a pipeline runs before a plan comes near production. It changes nothing.
+set -eu
+cd "$(dirname "$0")"
+
+deployrun check plan.rhai
