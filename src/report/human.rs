@@ -78,7 +78,7 @@ impl HumanReport {
 
 impl Report for HumanReport {
     fn event(&mut self, event: &Stamped) {
-        self.0.event(event);
+        self.0.event_without_streams(event);
     }
 
     fn unwritten(&mut self, event: &Stamped) {

@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::words::event::Stamped;
+use crate::words::event::{Event, Stamped};
 
 /// How long a report may take to come to its end when standard output is blocked.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -50,6 +50,18 @@ impl<S: Screen> Reporter<S> {
 
     pub(super) fn event(&mut self, event: &Stamped) {
         self.tell(Told::Event(Box::new(event.clone())));
+    }
+
+    /// The same, without what a step printed but for its last lines: a terminal that hangs keeps
+    /// what is told waiting.
+    pub(super) fn event_without_streams(&mut self, event: &Stamped) {
+        let mut event = event.clone();
+        if let Event::StepEnded { end, .. } | Event::BackOutEnded { end: Some(end), .. } =
+            &mut event.event
+        {
+            (end.stdout.text, end.stderr.text) = (String::new(), String::new());
+        }
+        self.tell(Told::Event(Box::new(event)));
     }
 
     pub(super) fn unwritten(&mut self, event: &Stamped) {
@@ -123,7 +135,6 @@ fn serve<S: Screen>(screen: &mut S, from: &Receiver<Told>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::words::event::Event;
 
     struct Kept {
         seen: Sender<u64>,

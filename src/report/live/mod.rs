@@ -85,7 +85,7 @@ impl LiveReport {
 
 impl Report for LiveReport {
     fn event(&mut self, event: &Stamped) {
-        self.0.event(event);
+        self.0.event_without_streams(event);
     }
 
     fn unwritten(&mut self, event: &Stamped) {
