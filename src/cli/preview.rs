@@ -18,16 +18,22 @@ use super::run;
 /// values; `unknown` depends on what steps have not told yet. At the end stands the command that runs
 /// exactly this.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXIT_STATUSES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     given: run::Given,
 }
 
-const EXIT_STATUSES: &str = "Exit status:
+const EXAMPLES: &str = "Exit status:
   0  a run that began now would come to its end, as far as that is known
   1  it would be refused, or would certainly not be released
-  2  wrong usage";
+  2  wrong usage
+
+Examples:
+  deployrun preview plan.rhai
+      what would run, and the command that runs exactly this
+  deployrun preview -e version=2.4.0 --format json plan.rhai
+      the same for a program";
 
 pub(super) fn run(context: &Context, args: Args) -> u8 {
     tell(context, args.given)

@@ -175,27 +175,27 @@ fn odd_days() {
         .opening_at(at("2006-10-28T12:00:00Z"))
         .expect("open");
     assert_eq!(before.end, at("2006-10-29T02:30:00Z"));
-    // In Havana the hour from midnight comes twice: no edge between whole days, one elsewhere.
-    let havana = |spec: &str| list(spec, "2026-10-31T06:00:00Z", "2026-11-02T04:59:00Z");
+    // In Havana the hour from midnight came twice: no edge between whole days, one elsewhere.
+    let havana = |spec: &str| list(spec, "2025-11-01T06:00:00Z", "2025-11-03T04:59:00Z");
     assert_eq!(
         havana("Sat,Sun 00:00-24:00 America/Havana"),
-        ["10-31T04:00/11-02T05:00 2d1h"]
+        ["11-01T04:00/11-03T05:00 2d1h"]
     );
     assert_eq!(
         havana("Sun 00:00-24:00 America/Havana"),
-        ["11-01T05:00/11-02T05:00 1d"]
+        ["11-02T05:00/11-03T05:00 1d"]
     );
     let split = "Sat 22:00-24:00; Sun 00:00-02:00 America/Havana";
     assert_eq!(
         havana(split),
-        ["11-01T02:00/11-01T04:00 2h", "11-01T05:00/11-01T07:00 2h"]
+        ["11-02T02:00/11-02T04:00 2h", "11-02T05:00/11-02T07:00 2h"]
     );
     let whole = list(
-        "Sun 00:00-24:00 America/Havana except 2026-10-31",
-        "2026-10-31T06:00:00Z",
-        "2026-11-02T04:59:00Z",
+        "Sun 00:00-24:00 America/Havana except 2025-11-01",
+        "2025-11-01T06:00:00Z",
+        "2025-11-03T04:59:00Z",
     );
-    assert_eq!(whole, ["11-01T05:00/11-02T05:00 1d"]);
+    assert_eq!(whole, ["11-02T05:00/11-03T05:00 1d"]);
 }
 
 #[test]
