@@ -20,6 +20,11 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("duct", "target"),
     ("clap", "cli"),
     ("ureq", "target"),
+    ("tar", "target"),
+    ("flate2", "target"),
+    ("ruzstd", "target"),
+    ("lzma_rust2", "target"),
+    ("zip", "target"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

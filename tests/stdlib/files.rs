@@ -418,6 +418,7 @@ fn helpers_undo_themselves() {
         path: "std/files",
         name: "files",
         surroundings,
+        prelude: "",
         state: |_| String::new(),
         helpers: HELPERS,
     });

@@ -135,6 +135,24 @@ const CASES: &[Case] = &[
         change: |root| change(root, json!({ "copy": { "from": root.join("source") } })),
     },
     Case {
+        name: "unpack an archive over a tree",
+        make: |root| {
+            tree(root, "production/thing");
+            tree(root, "in");
+            let pack = "rm in/pipe in/null && tar -C in -czf archive .";
+            let packed = Command::new("sh")
+                .args(["-c", pack])
+                .current_dir(root)
+                .status();
+            assert!(packed.expect("sh").success());
+        },
+        change: |root| {
+            let archive = root.join("archive");
+            let limits = json!({ "archive": archive, "strip": 0, "max_unpacked": 1 << 20 });
+            change(root, json!({ "unpack": limits }))
+        },
+    },
+    Case {
         name: "move a tree",
         make: |root| tree(root, "production/from"),
         change: |root| change(root, json!({ "move": { "from": at(root, "from") } })),
