@@ -30,6 +30,11 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("maud", "report"),
     ("toml", "words"),
     ("prost", "report"),
+    ("tar", "target"),
+    ("flate2", "target"),
+    ("ruzstd", "target"),
+    ("lzma_rust2", "target"),
+    ("zip", "target"),
 ];
 
 const NO_FILE_IS_CALLED: &[&str] = &["util", "utils", "common", "helpers", "misc", "types"];

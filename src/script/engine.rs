@@ -63,6 +63,10 @@ pub const DISABLED: &[(&str, &str)] = &[
     ("print", "write info(text), which the journal keeps"),
     ("debug", "write info(text), which the journal keeps"),
     ("curry", "write a closure, such as || f(x)"),
+    (
+        "back_trace",
+        "an error that ends a plan is told with all places that led to it",
+    ),
 ];
 
 /// Functions of Rhai that are replaced by an error, and what to write instead.

@@ -25,6 +25,7 @@ const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
+    ("std/archives", include_str!("../../stdlib/archives.rhai")),
     ("std/files", include_str!("../../stdlib/files.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
 ];
@@ -93,6 +94,7 @@ impl Plan {
         plan.add(
             main,
             text,
+            &|_| None,
             &|plan, from, id| match modules::library_of(id) {
                 Some((name, file)) => libraries.read(from, name, file),
                 None => read_below(&plan.root, id, "the plan's directory")
@@ -121,7 +123,8 @@ impl Plan {
             plan.problems.push(problem);
             return plan;
         };
-        plan.add(main.to_owned(), text, &|_, _, id| {
+        let given = |id: &str| sources.get(id).map(String::as_str);
+        plan.add(main.to_owned(), text, &given, &|_, _, id| {
             let there = sources.get(id).cloned();
             there.ok_or_else(|| (format!("`{id}` can't be imported: no such file"), None))
         });
@@ -140,11 +143,13 @@ impl Plan {
         }
     }
 
-    /// Parses one source and reads what it imports, and so on.
-    fn add(
+    /// Parses one source and reads what it imports, and so on; modules of deployrun as they are
+    /// `given`, if they are.
+    fn add<'s>(
         &mut self,
         id: String,
         text: String,
+        given: &dyn Fn(&str) -> Option<&'s str>,
         read: &dyn Fn(&Self, &str, &str) -> Result<String, modules::Problem>,
     ) {
         let mut to_do = vec![(id, text)];
@@ -163,12 +168,14 @@ impl Plan {
             let Some(ast) = parsed.ast else { continue };
             for import in modules::imports(&ast, &id) {
                 let problem = match modules::resolve(&id, &import.path) {
-                    Ok(ImportPath::Embedded(path)) => match stdlib(&path) {
-                        Some(text) if !self.sources.contains_key(&path) => {
+                    Ok(ImportPath::Embedded(path)) if self.sources.contains_key(&path) => continue,
+                    // What a run was started with is what it is taken up with, whatever the modules
+                    // of this deployrun are.
+                    Ok(ImportPath::Embedded(path)) => match given(&path).or(stdlib(&path)) {
+                        Some(text) => {
                             to_do.push((path, text.to_owned()));
                             continue;
                         }
-                        Some(_) => continue,
                         None => modules::unknown_std(&path),
                     },
                     Ok(ImportPath::File(path)) if self.sources.contains_key(&path) => continue,
@@ -378,5 +385,32 @@ fn io_words(error: &std::io::Error) -> String {
         std::io::ErrorKind::NotADirectory => "a part of its path is not a directory".into(),
         std::io::ErrorKind::PermissionDenied => "permission denied".into(),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_is_taken_up_with_the_modules_that_it_was_started_with() {
+        let main = "import \"std/http\" as http; http::status(\"u\");";
+        let old = "fn status(url) { url }";
+        let with = |sources: &[(&str, &str)]| {
+            let sources = sources
+                .iter()
+                .map(|(id, text)| ((*id).into(), (*text).into()));
+            Plan::from_sources("plan.rhai", Path::new("/"), sources.collect())
+        };
+        let frozen = with(&[("plan.rhai", main), ("std/http", old)]);
+        assert_eq!(
+            frozen.sources().get("std/http").map(String::as_str),
+            Some(old)
+        );
+        let of_today = with(&[("plan.rhai", main)]);
+        assert_eq!(
+            of_today.sources().get("std/http").map(String::as_str),
+            stdlib("std/http")
+        );
     }
 }

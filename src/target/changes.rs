@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::call::{Change, FileChange};
 
+use super::archive::{Archive, Unpacking};
 use super::facts::io_words;
 use super::former::{
     Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, parent_of, remove,
@@ -86,6 +87,21 @@ pub fn change(change: &FileChange, step: &Path) -> Result<bool, String> {
             one(path, step, whole, *below)?;
             own(path, ids(owner)?, *below, whole)
         }
+        Change::Unpack {
+            archive,
+            sha256,
+            strip,
+            owner,
+            max_unpacked,
+        } => {
+            let unpacking = Unpacking {
+                sha256: sha256.clone(),
+                strip: *strip,
+                max_unpacked: *max_unpacked,
+                owner: owner.as_deref().map(ids).transpose()?,
+            };
+            unpack(path, Path::new(archive), &unpacking, step, whole)
+        }
         Change::Copy { from } => copy(path, Path::new(from), step, whole),
         Change::Move { from } => go(path, Path::new(from), step, whole),
     }
@@ -121,6 +137,18 @@ fn one(path: &Path, step: &Path, extent: Extent, below: bool) -> Result<Entry, S
     top.ok_or_else(|| format!("{} is not there", path.display()))
 }
 
+/// The directory that `path` lies in, which must be there.
+fn place_of(path: &Path) -> Result<(Dir, std::ffi::OsString), String> {
+    parent_of(path).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => format!(
+            "{} can't be put in place: its directory is not there; make it first, with \
+             make_directory(…)",
+            path.display()
+        ),
+        _ => wrong(path, "put in place", &e),
+    })
+}
+
 fn take_away(path: &Path) -> io::Result<bool> {
     let (dir, name) = match parent_of(path) {
         Ok(place) => place,
@@ -137,7 +165,7 @@ fn take_away(path: &Path) -> io::Result<bool> {
 
 fn link(path: &Path, to: &str, step: &Path) -> Result<bool, String> {
     let io = |e: io::Error| wrong(path, "put in place", &e);
-    let (dir, name) = parent_of(path).map_err(io)?;
+    let (dir, name) = place_of(path)?;
     let there = dir.look(&name).map_err(io)?;
     if let Some(facts) = &there
         && !facts.is_symlink()
@@ -198,13 +226,7 @@ fn directory(
         }
         return Ok(moded || owned);
     }
-    for above in path.ancestors().skip(1).collect::<Vec<_>>().iter().rev() {
-        match make(above, DIRECTORY_MODE) {
-            Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(wrong(above, "made", &e)),
-        }
-    }
+    make_above(path)?;
     let (dir, name) = parent_of(path).map_err(io)?;
     let new = beside(&name, step);
     forget(path, step)
@@ -217,6 +239,18 @@ fn directory(
     Ok(true)
 }
 
+/// Makes the directories above a path that are not there.
+fn make_above(path: &Path) -> Result<(), String> {
+    for above in path.ancestors().skip(1).collect::<Vec<_>>().iter().rev() {
+        match make(above, DIRECTORY_MODE) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(wrong(above, "made", &e)),
+        }
+    }
+    Ok(())
+}
+
 fn make(path: &Path, mode: u32) -> io::Result<()> {
     let Ok((dir, name)) = parent_of(path) else {
         // The root.
@@ -227,7 +261,7 @@ fn make(path: &Path, mode: u32) -> io::Result<()> {
     dir.sync()
 }
 
-fn give(dir: &Dir, name: &std::ffi::OsStr, (uid, gid): (u32, u32)) -> io::Result<()> {
+pub(super) fn give(dir: &Dir, name: &std::ffi::OsStr, (uid, gid): (u32, u32)) -> io::Result<()> {
     let (uid, gid) = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
     Ok(chownat(dir, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW)?)
 }
@@ -267,7 +301,7 @@ fn copy(path: &Path, from: &Path, step: &Path, extent: Extent) -> Result<bool, S
     let Some(top) = source.first() else {
         return Err(unread("it is not there".into()));
     };
-    let (dir, name) = parent_of(path).map_err(io)?;
+    let (dir, name) = place_of(path)?;
     let there = dir.look(&name).map_err(io)?;
     if let Some(facts) = &there
         && facts.is_dir() != top.is_directory()
@@ -315,11 +349,50 @@ fn make_copy(path: &Path, from: &Path, source: &[Entry], step: &Path) -> Result<
     made
 }
 
+fn unpack(
+    path: &Path,
+    archive: &Path,
+    unpacking: &Unpacking,
+    step: &Path,
+    extent: Extent,
+) -> Result<bool, String> {
+    let io = |e: io::Error| wrong(path, "put in place", &e);
+    // All that may be wrong with it is known before anything is touched.
+    let archive = Archive::open(archive, unpacking)?;
+    let there = match fs::symlink_metadata(path) {
+        Ok(facts) if facts.is_dir() => true,
+        Ok(_) => {
+            return Err(format!(
+                "{} is there and is no directory; remove it first",
+                path.display()
+            ));
+        }
+        Err(e) if e.kind() == io::ErrorKind::NotFound => false,
+        Err(e) => return Err(io(e)),
+    };
+    keep(path, step, extent)?;
+    if there && archive.is_at(path)? {
+        return Ok(false);
+    }
+    make_above(path)?;
+    let (dir, name) = parent_of(path).map_err(io)?;
+    let new = beside(&name, step);
+    forget(path, step).map_err(io)?;
+    let made = archive
+        .unpack(&dir, &new)
+        .and_then(|()| swap_in(&dir, &new, &name).map_err(io))
+        .and_then(|()| dir.sync().map_err(io));
+    if made.is_err() {
+        let _ = remove(&dir, &new);
+    }
+    made.map(|()| true)
+}
+
 /// Moves something from `from` to `path`.
 fn go(path: &Path, from: &Path, step: &Path, extent: Extent) -> Result<bool, String> {
     let io = |e: io::Error| wrong(from, "moved", &e);
     let (source, old) = parent_of(from).map_err(io)?;
-    let (target, new) = parent_of(path).map_err(|e| wrong(path, "put in place", &e))?;
+    let (target, new) = place_of(path)?;
     let coming = source.look(&old).map_err(io)?;
     let going = target
         .look(&new)

@@ -77,8 +77,7 @@ pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
         .parent()
         .ok_or_else(|| format!("{} is no file's path", path.display()))?;
     if !parent.is_dir() {
-        let text =
-            "its directory is not there; make it first, for example with run([\"mkdir\", …])";
+        let text = "its directory is not there; make it first, with make_directory(…)";
         return Err(format!("{} can't be put in place: {text}", path.display()));
     }
     let facts = look(path).map_err(|e| wrong("can't look at", &e))?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
+use super::archive::{Archive, Unpacking};
 use super::facts::{io_words, read_file};
 use super::files::sha256;
 use super::former::{Descent, Entry, Extent, Kind, parent_of, scan};
@@ -24,6 +25,14 @@ pub struct Wanted {
     pub source: Option<PathBuf>,
     /// The same as there, with all that is in it; times do not count.
     pub like: Option<PathBuf>,
+    /// A directory with what is in this archive; times do not count.
+    pub archive: Option<PathBuf>,
+    /// The digest that the archive must have.
+    pub archive_sha256: Option<String>,
+    /// How many directories are taken from the begin of each path in the archive.
+    pub strip: u32,
+    /// Bytes that the archive may hold.
+    pub max_unpacked: u64,
     /// A symbolic link that leads here.
     pub target: Option<String>,
     /// Of this kind.
@@ -39,7 +48,7 @@ pub struct Wanted {
 impl Wanted {
     pub(super) fn is_empty(&self) -> bool {
         let texts = [&self.content, &self.target, &self.kind, &self.owner];
-        let paths = [&self.source, &self.like];
+        let paths = [&self.source, &self.like, &self.archive];
         texts.iter().all(|t| t.is_none())
             && paths.iter().all(|p| p.is_none())
             && self.mode.is_none()
@@ -145,6 +154,22 @@ fn is_as(path: &Path, facts: &fs::Metadata, wanted: &Wanted) -> Result<bool, Str
             size.map_err(|e| format!("{} can't be read: {}", source.display(), io_words(&e)))?;
         let same = facts.is_file() && facts.len() == size && sha256(path)? == sha256(source)?;
         if !same {
+            return Ok(false);
+        }
+    }
+    if let Some(archive) = &wanted.archive {
+        let unpacking = Unpacking {
+            sha256: None,
+            strip: wanted.strip,
+            max_unpacked: wanted.max_unpacked,
+            owner: wanted.owner.as_deref().map(owners::ids).transpose()?,
+        };
+        if let Some(wanted) = &wanted.archive_sha256
+            && !sha256(archive)?.eq_ignore_ascii_case(wanted)
+        {
+            return Ok(false);
+        }
+        if !facts.is_dir() || !Archive::open(archive, &unpacking)?.is_at(path)? {
             return Ok(false);
         }
     }

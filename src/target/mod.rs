@@ -1,6 +1,7 @@
 //! Places where steps act, and what can be read there. The only place that sees duct, and that
 //! touches disks, processes and networks on behalf of a plan.
 
+mod archive;
 mod attributes;
 pub mod changes;
 pub mod environment;

@@ -334,6 +334,21 @@ pub enum Change {
         /// Of what, an absolute path.
         from: String,
     },
+    /// It becomes what an archive holds.
+    Unpack {
+        /// The archive, an absolute path.
+        archive: String,
+        /// SHA-256 that it must have, in hex.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sha256: Option<String>,
+        /// How many directories are taken from the begin of each path in it.
+        strip: u32,
+        /// `user` or `user:group` of all that is made.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        owner: Option<String>,
+        /// Bytes that it may hold.
+        max_unpacked: u64,
+    },
     /// Something else is moved there.
     Move {
         /// From where, an absolute path.

@@ -103,6 +103,7 @@ fn is_proven(helpers: &'static [Helper]) -> bool {
         path: "./broken",
         name: "broken",
         surroundings: |site: &Site| site.write("broken.rhai", MODULE),
+        prelude: "",
         state: |_| String::new(),
         helpers,
     };

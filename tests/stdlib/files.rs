@@ -28,7 +28,7 @@ fn mode(root: &Path, name: &str, mode: u32) {
 }
 
 /// A file that is told from any other by all that can be told of it.
-fn marked(root: &Path, name: &str, text: &str) {
+pub fn marked(root: &Path, name: &str, text: &str) {
     let path = root.join(name);
     write(root, name, text);
     lsetxattr(&path, "user.note", b"kept", XattrFlags::empty()).expect("an attribute");
@@ -40,7 +40,7 @@ fn marked(root: &Path, name: &str, text: &str) {
 }
 
 /// A directory with one of everything.
-fn tree(root: &Path, name: &str) {
+pub fn tree(root: &Path, name: &str) {
     let top = root.join(name);
     fs::create_dir_all(top.join("conf/empty")).expect("made");
     marked(&top, "conf/app.conf", "listen 80\n");
@@ -418,6 +418,7 @@ fn helpers_undo_themselves() {
         path: "std/files",
         name: "files",
         surroundings,
+        prelude: "",
         state: |_| String::new(),
         helpers: HELPERS,
     });

@@ -34,6 +34,8 @@ pub struct Module {
     pub name: &'static str,
     /// What the plans find beside them, in the directory of the plan.
     pub surroundings: fn(&Site),
+    /// What the plans do before the helper is called, such as `let digest = sha256("app.tar");`.
+    pub prelude: &'static str,
     /// What must be as before, beside the tree `production`: packages, services, rows.
     pub state: fn(&Site) -> String,
     pub helpers: &'static [Helper],
@@ -137,10 +139,15 @@ struct Before {
 impl Cell<'_> {
     /// A site in the state, with this plan behind the import.
     fn site(&self, plan: &str) -> Site {
-        let Module { path, name, .. } = self.module;
+        let Module {
+            path,
+            name,
+            prelude,
+            ..
+        } = self.module;
         let site = Site::bare(&format!(
             "import \"{path}\" as {name};\n\
-             plan(#{{ name: \"helper\", version: \"1\", environment: \"test\" }});\n{plan}"
+             plan(#{{ name: \"helper\", version: \"1\", environment: \"test\" }});\n{prelude}\n{plan}"
         ));
         (self.module.surroundings)(&site);
         (self.state.make)(&site.path(""));

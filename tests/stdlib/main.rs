@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archives;
 mod broken;
 mod examples;
 mod files;

@@ -187,6 +187,9 @@ fn change_file(change: &FileChange) -> Markup {
             "gives " (path) @if *below { " and all below it" } " the owner " (code(owner))
         },
         Change::Copy { from } => html! { "makes " (path) " a copy of " (code(from)) },
+        Change::Unpack { archive, .. } => html! {
+            "makes " (path) " what is in the archive " (code(archive))
+        },
         Change::Move { from } => html! { "moves " (code(from)) " to " (path) },
     }
 }

@@ -13,6 +13,9 @@ use super::commands::{BACK_OUT_TIMEOUT_MS, step_of};
 /// Bytes that are kept when the plan does not say.
 const MAX_SIZE: u64 = 1 << 30;
 
+/// Bytes that an archive may hold when the plan does not say.
+pub(super) const MAX_UNPACKED: u64 = 4 << 30;
+
 const TITLE: Param = param("title", Kind::Text, "What reports call the step.");
 const TIMEOUT: Param = param(
     "timeout",
@@ -159,6 +162,60 @@ pub(super) fn functions() -> Vec<Function> {
             copy,
         ),
         one(
+            "unpack_archive",
+            const {
+                &[
+                    param(
+                        "archive",
+                        Kind::Text,
+                        "The archive, from the plan's directory.",
+                    ),
+                    param(
+                        "dir",
+                        Kind::Text,
+                        "The directory that is to hold what is in it.",
+                    ),
+                ]
+            },
+            const {
+                &[
+                    TITLE,
+                    TIMEOUT,
+                    BACK_OUT_TIMEOUT,
+                    MAX,
+                    param(
+                        "sha256",
+                        Kind::Text,
+                        "The SHA-256 that the archive must have, in hex.",
+                    ),
+                    param(
+                        "strip",
+                        Kind::Count,
+                        "How many directories are taken from the begin of each path; 0 without it.",
+                    ),
+                    param(
+                        "owner",
+                        Kind::Text,
+                        "`user` or `user:group` of all that is made; whoever runs the plan without \
+                         it.",
+                    ),
+                    param(
+                        "max_unpacked",
+                        Kind::Size,
+                        "What the archive may hold; 4 GiB without it.",
+                    ),
+                ]
+            },
+            "Makes a directory what an archive holds, atomically, with those above it: tar, alone or packed with gzip, zstd \
+             or xz, or zip, known by its first bytes. What else was in the directory is gone then. \
+             Refuses, before anything is touched, an archive in which anything lies or leads outside \
+             (`..`, absolute paths, symbolic and hard links), that holds devices or pipes, or the \
+             same path twice, that is damaged, or holds too much. Modes without set-user-id bits, \
+             and times are those in the archive. Keeps what was there as `keep` does. Returns \
+             whether anything changed.",
+            unpack,
+        ),
+        one(
             "move_file",
             const {
                 &[
@@ -227,6 +284,18 @@ fn copy(args: &Args) -> Result<Dynamic, Halt> {
     let from = path(args, "src");
     let title = format!("copy {} to {}", args.need("src"), args.need("dst"));
     act(args, "dst", Change::Copy { from }, title)
+}
+
+fn unpack(args: &Args) -> Result<Dynamic, Halt> {
+    let change = Change::Unpack {
+        archive: path(args, "archive"),
+        sha256: args.text("sha256"),
+        strip: args.count("strip").unwrap_or(0),
+        owner: args.text("owner"),
+        max_unpacked: args.bytes("max_unpacked").unwrap_or(MAX_UNPACKED),
+    };
+    let title = format!("unpack {} to {}", args.need("archive"), args.need("dir"));
+    act(args, "dir", change, title)
 }
 
 fn go(args: &Args) -> Result<Dynamic, Halt> {

@@ -26,6 +26,27 @@ const INFO: &[Param] = &[
         "Is it the same as what is at this path, with all that is in it? Times do not count.",
     ),
     param(
+        "archive",
+        Kind::Text,
+        "Is it a directory with just what is in this archive? Times do not count; `owner` holds for \
+         all of it.",
+    ),
+    param(
+        "archive_sha256",
+        Kind::Text,
+        "The SHA-256 that the archive must have as well.",
+    ),
+    param(
+        "strip",
+        Kind::Count,
+        "As for `unpack_archive`: how many directories are taken from the begin of each path.",
+    ),
+    param(
+        "max_unpacked",
+        Kind::Size,
+        "As for `unpack_archive`: what the archive may hold; 4 GiB without it.",
+    ),
+    param(
         "target",
         Kind::Text,
         "Is it a symbolic link that leads there?",
@@ -122,6 +143,12 @@ fn file_info(args: &Args) -> Result<Dynamic, Halt> {
         content: args.text("content"),
         source: path("source"),
         like: path("like"),
+        archive: path("archive"),
+        archive_sha256: args.text("archive_sha256"),
+        strip: args.count("strip").unwrap_or(0),
+        max_unpacked: args
+            .bytes("max_unpacked")
+            .unwrap_or(super::changes::MAX_UNPACKED),
         target: args.text("target"),
         kind: args.text("kind"),
         mode: args.mode("mode"),

@@ -27,8 +27,8 @@ use super::engine::place_of_call;
 use super::error::{self, Thrown};
 use super::functions::{Function, Kind};
 use super::nesting::excess;
-use super::preview;
 use super::plan::Plan;
+use super::preview;
 use super::testing::stage::Stage;
 
 pub use own::function as own_function;

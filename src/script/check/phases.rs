@@ -32,6 +32,7 @@ const IN_BACK_OUT: &[&str] = &[
     "set_owner",
     "copy_file",
     "move_file",
+    "unpack_archive",
     "sleep",
     "info",
     "warn",

@@ -241,6 +241,7 @@ pub(super) fn deed_text(deed: &Deed) -> String {
             Change::Owner { owner, .. } => format!("give {path} to {owner}"),
             Change::Copy { from } => format!("copy {from} to {path}"),
             Change::Move { from } => format!("move {from} to {path}"),
+            Change::Unpack { archive, .. } => format!("unpack {archive} to {path}"),
         },
         Deed::Own { name, .. } => name.clone(),
     }

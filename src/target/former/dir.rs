@@ -64,13 +64,13 @@ impl Dir {
     }
 
     /// A handle of whatever is there under this name, good for naming it in calls.
-    pub(super) fn handle(&self, name: &OsStr) -> io::Result<OwnedFd> {
+    pub(in crate::target) fn handle(&self, name: &OsStr) -> io::Result<OwnedFd> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(self, name, flags, Mode::empty())?)
     }
 
     /// The same directory, held open once more.
-    pub(super) fn again(&self) -> io::Result<Self> {
+    pub(in crate::target) fn again(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
     }
 

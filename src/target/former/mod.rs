@@ -29,6 +29,7 @@ pub(super) use entry::{Entry, Kind, set_mode};
 pub(super) use place::{beside, forget, remove, swap_in};
 use reconcile::Reconcile;
 pub(super) use scan::{Extent, Seen, scan};
+pub(super) use store::{MANY, create};
 
 /// The name, in the directory of a step, of what was there before.
 const FORMER: &str = "former.json";

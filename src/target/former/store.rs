@@ -15,7 +15,7 @@ use crate::target::files::hex;
 const CHUNK: usize = 64 * 1024;
 
 /// From so many things on, the whole file system is made durable at once.
-pub(super) const MANY: usize = 64;
+pub(in crate::target) const MANY: usize = 64;
 
 /// Copies one file, holes as holes if it has any, and returns the SHA-256 of what it read.
 pub(super) fn copy(from: &mut File, to: &mut File, sparse: bool) -> io::Result<String> {
@@ -110,7 +110,7 @@ pub(super) fn sync(entries: &[Entry], base: &Path, tree: &mut Descent) -> Result
 }
 
 /// A new file that nobody else may read.
-pub(super) fn create(dir: &super::dir::Dir, name: &std::ffi::OsStr) -> io::Result<File> {
+pub(in crate::target) fn create(dir: &super::dir::Dir, name: &std::ffi::OsStr) -> io::Result<File> {
     let file = File::create_new(dir.at(name))?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     Ok(file)
