@@ -24,6 +24,9 @@ pub fn functions_page(functions: &[Function]) -> String {
     page
 }
 
+/// Does a function belong under a heading?
+type IsOf<'a> = &'a dyn Fn(&Function) -> bool;
+
 /// The page of the functions for tests, in Markdown.
 #[must_use]
 pub fn testing_page(functions: &[Function]) -> String {
@@ -33,7 +36,7 @@ pub fn testing_page(functions: &[Function]) -> String {
     };
     let given = ["given_"];
     let asserts = ["assert"];
-    let of: [(&str, &dyn Fn(&Function) -> bool); 3] = [
+    let of: [(&str, IsOf<'_>); 3] = [
         ("What is given", &|f| begins(f, &given)),
         ("What is asserted", &|f| begins(f, &asserts)),
         ("What goes wrong, runs, and is looked at", &|f| {

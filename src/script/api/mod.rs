@@ -86,7 +86,6 @@ pub fn register(
             Ok(compiled(pattern)?.replace_all(text, by).into_owned())
         },
     );
-    let root: Arc<Path> = root.into();
     for index in 0..functions.len() {
         let Some(function) = functions.get(index) else {
             continue;

@@ -106,15 +106,18 @@ impl Acting {
     }
 }
 
+/// What evaluates the closure of a watch.
+type Watcher = Arc<(Engine, Arc<Fiber<Closure>>)>;
+
 /// The scripts of a run, called on the thread of its driver.
 struct StageScripts {
     surroundings: Arc<Surroundings>,
     shared: Weak<Shared<Closure>>,
-    watches: Mutex<HashMap<CallId, Arc<(Engine, Arc<Fiber<Closure>>)>>>,
+    watches: Mutex<HashMap<CallId, Watcher>>,
 }
 
 impl StageScripts {
-    fn watcher(&self, id: &CallId) -> Option<Arc<(Engine, Arc<Fiber<Closure>>)>> {
+    fn watcher(&self, id: &CallId) -> Option<Watcher> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = watches.get(id) {
             return Some(known.clone());

@@ -288,22 +288,19 @@ impl Stage {
     }
 
     /// Backs out what the test's own calls have done, and begins a new run for what follows. How it
-    /// ended.
-    ///
-    /// # Errors
-    /// When the test has failed meanwhile.
-    pub fn back_out(&self) -> Result<&'static str, ()> {
-        let own = self.own().ok_or(())?;
+    /// ended; `None` when the test has failed meanwhile.
+    pub fn back_out(&self) -> Option<&'static str> {
+        let own = self.own()?;
         if own.driver.stopping().is_none() {
             own.driver.back_out(somebody());
         }
         let end = own.driver.script_ended(ScriptEnd::Stopped);
         if self.world.not_given().is_some() {
-            return Err(());
+            return None;
         }
         self.world.run_is_over();
         own.driver.renew(self.core());
-        Ok(end.map_or("stuck", |end| end.outcome.word()))
+        Some(end.map_or("stuck", |end| end.outcome.word()))
     }
 
     /// Is a closure running that computes an answer? What it changes is an effect.

@@ -51,6 +51,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Something to do next.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "few are there at a time, and most are the large one"
+)]
 enum Job {
     Input(Input),
     Start {

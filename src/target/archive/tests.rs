@@ -75,9 +75,12 @@ impl Scene {
 
 use EntryType::{Block, Char, Directory, Fifo, Link, Regular, Symlink};
 
+/// An entry: its path, what it is, and where it leads.
+type Told = (&'static str, EntryType, &'static str);
+
 #[test]
 fn nothing_lies_or_leads_outside() {
-    let cases: &[(&[(&str, EntryType, &str)], &str)] = &[
+    let cases: &[(&[Told], &str)] = &[
         (&[("../x", Regular, "")], "../x: its path has `..` in it"),
         (
             &[("a/../../x", Regular, "")],

@@ -204,7 +204,7 @@ fn assert_throws(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
                 || "the run stopped".to_owned(),
                 |stop| format!("{}: {}", stop.cause.words(), stop.reason),
             );
-            stage.back_out().map_err(|()| Halt::Stop)?;
+            stage.back_out().ok_or(Halt::Stop)?;
             text
         }
         None => match stage.surroundings() {

@@ -155,6 +155,6 @@ fn told(ran: &Ran) -> Value {
 }
 
 fn back_out_now(_: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
-    let outcome = stage.back_out().map_err(|()| Halt::Stop)?;
+    let outcome = stage.back_out().ok_or(Halt::Stop)?;
     Ok(outcome.into())
 }

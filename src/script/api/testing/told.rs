@@ -271,7 +271,7 @@ fn is_step(wanted: &Dynamic, done: &Done) -> Result<bool, Halt> {
     Ok(true)
 }
 
-fn is_text(wanted: &Dynamic, seen: &String) -> Result<bool, Halt> {
+fn is_text(wanted: &Dynamic, seen: &str) -> Result<bool, Halt> {
     Ok(glob(&wanted.to_string(), seen))
 }
 
@@ -279,7 +279,7 @@ fn assert_backed_out(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
     stage.asserted();
     let expected = items(args, "back_outs")?;
     if stage.is_armed() {
-        stage.back_out().map_err(|()| Halt::Stop)?;
+        stage.back_out().ok_or(Halt::Stop)?;
     }
     let seen: Vec<String> = stage
         .deeds()
@@ -287,7 +287,12 @@ fn assert_backed_out(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
         .iter()
         .flat_map(|undone| undone.texts())
         .collect();
-    match compare(&expected, &seen, &is_text, &String::clone)? {
+    match compare(
+        &expected,
+        &seen,
+        &|wanted, seen: &String| is_text(wanted, seen),
+        &String::clone,
+    )? {
         None => Ok(Dynamic::UNIT),
         Some(lines) => Err(fail(args, stage, "something else was undone".into(), lines)),
     }
@@ -303,7 +308,12 @@ fn assert_armed(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
         .filter(|armed| armed.status == ArmedStatus::Armed)
         .map(|armed| armed.back_out.title)
         .collect();
-    match compare(&expected, &seen, &is_text, &String::clone)? {
+    match compare(
+        &expected,
+        &seen,
+        &|wanted, seen: &String| is_text(wanted, seen),
+        &String::clone,
+    )? {
         None => Ok(Dynamic::UNIT),
         Some(lines) => Err(fail(args, stage, "something else is armed".into(), lines)),
     }
