@@ -1,11 +1,11 @@
 //! Follows a plan without acting.
 //!
 //! The plan is executed by the same engine, and its review is done for real. From the first step on
-//! every answer is [`unknown::Unknown`], which spreads through whatever is made of it. A decision that
+//! every answer is `unknown::Unknown`, which spreads through whatever is made of it. A decision that
 //! depends on it is not taken: both ways are read from the text, what they may change is forgotten,
 //! and the plan is followed behind it.
 //!
-//! That nothing acts does not rest on the plan: the script's fiber has a [`performer::Performer`] where
+//! That nothing acts does not rest on the plan: the script's fiber has a `performer::Performer` where
 //! a run has its driver, and that has no target, no journal and no closure of the embedding program
 //! that acts.
 
