@@ -11,6 +11,10 @@ use super::super::likeness::Wanted;
 use super::tree::whole_owner;
 use super::{Entry, Kind, Tree};
 
+/// What is said of archives.
+pub(super) const NO_ARCHIVES: &str =
+    "a pretended host unpacks no archives; a test with `//! real` does";
+
 /// Permission bits of a directory when the plan does not say.
 const DIRECTORY_MODE: u32 = 0o755;
 
@@ -186,9 +190,7 @@ impl Store {
             }
             Change::Copy { from } => self.copy(tree, path, Path::new(from)),
             Change::Move { from } => self.go(tree, path, Path::new(from)),
-            Change::Unpack { .. } => {
-                Err("a pretended host unpacks no archives; a test with `//! real` does".to_owned())
-            }
+            Change::Unpack { .. } => Err(NO_ARCHIVES.to_owned()),
         }
     }
 

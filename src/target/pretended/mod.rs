@@ -463,6 +463,10 @@ impl Host for World {
         text: bool,
         digest: bool,
     ) -> Result<Value, String> {
+        if wanted.archive.is_some() {
+            // Without unpacking, nobody could say whether the directory holds the same.
+            return Err(changes::NO_ARCHIVES.to_owned());
+        }
         self.look(|scene| changes::info(&scene.files, path, wanted, text, digest))
     }
 
