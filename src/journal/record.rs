@@ -97,7 +97,7 @@ pub struct Filter {
 
 impl Filter {
     /// Every row is read and its sum checked before this looks at it, so that a damaged row is an
-    /// error rather than one that does not fit. Of 10,000 runs that takes some 10 ms.
+    /// error rather than one that does not fit.
     pub(super) fn keeps(&self, row: &RunRow) -> bool {
         self.environment
             .as_ref()
