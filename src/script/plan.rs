@@ -23,11 +23,23 @@ use super::source_text;
 /// Bytes that a source may have. Far above any plan.
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
+/// One module in several files: Rhai gives the private functions of a module to no other one.
+const PACKAGES: &str = concat!(
+    include_str!("../../stdlib/packages.rhai"),
+    include_str!("../../stdlib/packages/way_back.rhai"),
+    include_str!("../../stdlib/packages/managers.rhai"),
+    include_str!("../../stdlib/packages/apt.rhai"),
+    include_str!("../../stdlib/packages/dnf.rhai"),
+    include_str!("../../stdlib/packages/pacman.rhai"),
+);
+
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
     ("std/files", include_str!("../../stdlib/files.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
+    ("std/packages", PACKAGES),
+    ("std/services", include_str!("../../stdlib/services.rhai")),
 ];
 
 /// A plan and the modules it imports, read once.

@@ -10,4 +10,8 @@ mod examples;
 mod files;
 mod harness;
 mod killed_steps;
+mod package_roots;
+mod packages;
+mod service_manager;
+mod services;
 mod whole_tree;

@@ -1,6 +1,7 @@
 //! A plan with its surroundings in a directory of its own: what it changes, the log of effects, the
 //! state directory.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -106,9 +107,17 @@ impl Site {
         super::journal::events(&self.state)
     }
 
-    /// deployrun with these arguments, reporting in JSON, in a small environment.
+    /// deployrun with these arguments, reporting in JSON, in a small environment; by the program `enter`
+    /// of the site, if there is one.
     pub fn command(&self, args: &[&str]) -> Command {
-        self.command_of(env!("CARGO_BIN_EXE_deployrun").as_ref(), args)
+        let program = Path::new(env!("CARGO_BIN_EXE_deployrun"));
+        let enter = self.path("enter");
+        if enter.exists() {
+            let mut all = vec![env!("CARGO_BIN_EXE_deployrun")];
+            all.extend(args);
+            return self.command_of(&enter, &all);
+        }
+        self.command_of(program, args)
     }
 
     /// The same, with a program before it (such as strace) whose last argument is the binary.
@@ -117,12 +126,23 @@ impl Site {
         command
             .args(args)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", self.search_path())
             .env("HOME", self.dir.path())
             .env("DEPLOYRUN_STATE", &self.state)
             .env("DEPLOYRUN_FORMAT", "json")
             .current_dir(self.dir.path());
         command
+    }
+
+    /// What is found first is what lies in the directory `bin` of the site, if there is one.
+    fn search_path(&self) -> OsString {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let bin = self.path("bin");
+        if !bin.exists() {
+            return path;
+        }
+        let dirs = std::iter::once(bin).chain(std::env::split_paths(&path));
+        std::env::join_paths(dirs).expect("a path")
     }
 
     /// Runs it to its end.
