@@ -1,7 +1,7 @@
 //! One line of a preview as it is shown.
 
 use crate::report::line::{Tone, Weight};
-use crate::report::lines::{limit_words, show_ms};
+use crate::report::lines::{coarse, limit_words, show_ms};
 use crate::words::call::{BackOut, Call, Deed, Step, Undo};
 use crate::words::event::LimitBy;
 use crate::words::preview::{Item, What};
@@ -145,11 +145,12 @@ fn shown_step(item: &Item, step: &Step, most: Most, verbosity: i8) -> Shown {
         let own = show_ms(step.timeout_ms);
         shown.details.push(match most {
             Some((ms, by)) if ms < step.timeout_ms => {
-                format!(
-                    "at most {}{} (its own limit is {own})",
-                    show_ms(ms),
-                    limit_words(by)
-                )
+                let ms = if by == LimitBy::Window {
+                    coarse(ms)
+                } else {
+                    show_ms(ms)
+                };
+                format!("at most {ms}{} (its own limit is {own})", limit_words(by))
             }
             _ => format!("at most {own}"),
         });
