@@ -163,7 +163,7 @@ impl Runner {
         self
     }
 
-    /// Takes SIGINT, SIGTERM and SIGHUP for the run: the first two stop it.
+    /// Takes SIGINT, SIGTERM, SIGHUP and SIGTSTP for the run: the first two stop it, the others are told of.
     #[must_use]
     pub fn handle_signals(mut self) -> Self {
         self.signals = true;

@@ -55,15 +55,6 @@ pub fn show_ms(ms: u64) -> String {
     duration::show(Duration::from_millis(ms))
 }
 
-/// How long something took.
-pub(in crate::report) fn took(ms: u64) -> String {
-    if ms == 0 {
-        "<1ms".to_owned()
-    } else {
-        show_ms(ms)
-    }
-}
-
 /// A time that is far off, in whole minutes; never more than it is.
 #[must_use]
 pub fn coarse(ms: u64) -> String {
