@@ -9,5 +9,7 @@ mod broken;
 mod examples;
 mod files;
 mod harness;
+mod http;
 mod killed_steps;
+mod units;
 mod whole_tree;
