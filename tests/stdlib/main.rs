@@ -10,4 +10,5 @@ mod examples;
 mod files;
 mod harness;
 mod killed_steps;
+mod releases;
 mod whole_tree;
