@@ -12,4 +12,5 @@ mod harness;
 mod http;
 mod killed_steps;
 mod units;
+mod releases;
 mod whole_tree;
