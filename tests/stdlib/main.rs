@@ -11,6 +11,6 @@ mod files;
 mod harness;
 mod http;
 mod killed_steps;
-mod units;
 mod releases;
+mod units;
 mod whole_tree;
