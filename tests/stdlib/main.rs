@@ -6,8 +6,12 @@ mod support;
 
 mod archives;
 mod broken;
+mod containers;
 mod examples;
 mod files;
 mod harness;
+mod hook;
 mod killed_steps;
+mod notices;
+mod notify;
 mod whole_tree;
