@@ -37,6 +37,7 @@ const STDLIB: &[(&str, &str)] = &[
         include_str!("../../stdlib/kubernetes.rhai"),
     ),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
+    ("std/releases", include_str!("../../stdlib/releases.rhai")),
     (
         "std/strategies",
         include_str!("../../stdlib/strategies.rhai"),
