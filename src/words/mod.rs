@@ -12,6 +12,7 @@ pub mod hidden;
 pub mod levels;
 pub mod library;
 pub mod mask;
+pub mod notice;
 pub mod outcome;
 pub mod paths;
 pub mod place;
