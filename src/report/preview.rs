@@ -186,7 +186,10 @@ impl Told<'_> {
                         let closes = self.instant(closes_ms);
                         let left = closes_ms.saturating_sub(opens_ms.max(now_ms));
                         let left = coarse(u64::try_from(left).unwrap_or(0));
-                        if opens_ms <= now_ms {
+                        let is_endless = closes_ms >= jiff::Timestamp::MAX.as_millisecond();
+                        if opens_ms <= now_ms && is_endless {
+                            (Tone::Good, format!("{window}: open, without end"))
+                        } else if opens_ms <= now_ms {
                             let text = format!(
                                 "{window}: open until {closes}, {left} left, {needed} needed"
                             );
