@@ -30,7 +30,8 @@ pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
 pub use waits::ADVICE;
 pub use zone::Zone;
 
-pub(super) use phrases::{plan_name, took};
+pub(super) use crate::words::duration::took;
+pub(super) use phrases::{limit_words, plan_name, window_edge};
 pub(super) use recap::again;
 pub(super) use steps::process_words;
 

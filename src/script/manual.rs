@@ -71,9 +71,10 @@ Helpers on top of these functions are in the [stdlib](stdlib.md).
 
 There are also `local()`, this machine as a target (`local().run(…)` is `run(…)`), `trimmed(text)`,
 which returns a text without space around it, `lines(text)`, which returns an array, `matches(text,
-pattern)`, and `replace_all(text, pattern, by)`, where `$1` and `${name}` stand for groups of the
-pattern. Patterns are regular expressions; `^` and `$` are begin and end of a line. `args` is the map
-that `-e KEY=VALUE` fills. `KIB`, `MIB`, `GIB` and `TIB` are numbers of bytes.
+pattern)`, `replace_all(text, pattern, by)`, where `$1` and `${name}` stand for groups of the pattern,
+and `seconds(duration)`, which returns a number. Patterns are regular expressions; `^` and `$` are begin
+and end of a line. `args` is the map that `-e KEY=VALUE` fills. `KIB`, `MIB`, `GIB` and `TIB` are numbers
+of bytes.
 
 A plan is a script without `eval`, `print`, `debug`, `exit`, `timestamp` and `curry`; it has no clock, no
 random numbers, and no files or network but through the functions below. What one script may use is

@@ -28,6 +28,7 @@ const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
     ("std/files", include_str!("../../stdlib/files.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
+    ("std/releases", include_str!("../../stdlib/releases.rhai")),
 ];
 
 /// A plan and the modules it imports, read once.

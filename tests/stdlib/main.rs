@@ -9,5 +9,8 @@ mod broken;
 mod examples;
 mod files;
 mod harness;
+mod http;
 mod killed_steps;
+mod units;
+mod releases;
 mod whole_tree;

@@ -24,6 +24,12 @@ const HTTP: &[Param] = &[
         Kind::Count,
         "How many redirects are followed; 0 without it.",
     ),
+    param(
+        "ca",
+        Kind::Text,
+        "A file of certificates (PEM), from the plan's directory, that are trusted instead of the usual \
+         authorities.",
+    ),
 ];
 
 const SECRET: &[Param] = &[
@@ -190,6 +196,7 @@ fn http_get(args: &Args) -> Result<Dynamic, Halt> {
             timeout_ms: args.ms("timeout").unwrap_or(10_000),
             headers: args.map("headers"),
             redirects: args.count("redirects").unwrap_or(0),
+            ca: args.has("ca").then(|| args.path("ca")),
         };
         let answer = args.host().http_get(&request).map_err(Failure::new)?;
         Ok(json!({
