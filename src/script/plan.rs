@@ -317,6 +317,11 @@ fn stdlib(path: &str) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
+/// The modules that are part of deployrun: path and text.
+pub(super) fn stdlib_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STDLIB.iter().copied()
+}
+
 /// The paths of the modules that are part of deployrun.
 pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(id, _)| *id)
