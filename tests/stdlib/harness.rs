@@ -83,11 +83,12 @@ struct Count {
 
 /// Tries all helpers of a module.
 pub fn prove(module: &Module) {
-    prove_one_in(module, 2);
+    prove_every(module, 2);
 }
 
-/// The same for helpers that take long: one in so many points is tried, in full all.
-pub fn prove_one_in(module: &Module, stride: usize) {
+/// The same with another share of the points at which something goes wrong, for a component that
+/// takes its time: every n-th of them.
+pub fn prove_every(module: &Module, stride: usize) {
     let count = Count::default();
     let mut cells = Vec::new();
     for (helper, h) in module.helpers.iter().enumerate() {
@@ -135,6 +136,7 @@ struct Cell<'t> {
     helper: &'t Helper,
     state: &'t State,
     count: &'t Count,
+    /// Every how many points are tried.
     stride: usize,
 }
 
@@ -255,6 +257,12 @@ impl Cell<'_> {
     /// The plan in which the helper is all that acts.
     fn plan(&self) -> String {
         format!("let done = {};\n", self.helper.call)
+    }
+
+    /// Which points are tried: all, or every so many.
+    fn points(&self, first: u64, last: u64) -> impl Iterator<Item = u64> + use<> {
+        let stride = if is_full() { 1 } else { self.stride };
+        (first..=last).step_by(stride)
     }
 
     fn is_backed_out_when_the_plan_fails(&self) {

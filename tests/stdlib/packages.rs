@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::harness::{Helper, Module, State, Then, prove_one_in};
+use super::harness::{Helper, Module, State, Then, prove_every};
 use super::package_roots::{Bases, become_root, entered, seen, surround};
 use super::support::live::Live;
 use super::support::site::Site;
@@ -110,7 +110,7 @@ static HELPERS: [Helper; 5] = [
 #[test]
 fn packages_of_apt_are_as_before() {
     let _bases = apt();
-    prove_one_in(
+    prove_every(
         &Module {
             path: "std/packages",
             name: "packages",

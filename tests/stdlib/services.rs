@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::harness::{Helper, Module, State, Then, prove_one_in};
+use super::harness::{Helper, Module, State, Then, prove_every};
 use super::service_manager::{Kind, Manager, ask, give, manage, seen, service_of};
 use super::support::site::Site;
 use super::support::{need, need_root};
@@ -128,7 +128,7 @@ fn need_systemd() -> Manager {
 fn services_of_systemd_return_to_what_they_did() {
     let _manager = need_systemd();
     static HELPERS: [Helper; 6] = helpers(1, 1);
-    prove_one_in(&module(&HELPERS), 5);
+    prove_every(&module(&HELPERS), 5);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn services_with_init_scripts_return_to_what_they_did() {
     let _manager = Manager::start(Kind::Sysv);
     // That there is no systemd, that there is such a script, what it says.
     static HELPERS: [Helper; 6] = helpers(3, 4);
-    prove_one_in(&module(&HELPERS), 5);
+    prove_every(&module(&HELPERS), 5);
 }
 
 const HEADER: &str = "import \"std/services\" as services;\n\

@@ -1,7 +1,6 @@
 //! A plan with its surroundings in a directory of its own: what it changes, the log of effects, the
 //! state directory.
 
-use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -28,6 +27,16 @@ esac
 pub struct Site {
     dir: TempDir,
     state: PathBuf,
+}
+
+/// What has to be ended with a site – a server, containers – its program `bin/at-end` ends.
+impl Drop for Site {
+    fn drop(&mut self) {
+        let at_end = self.path("bin/at-end");
+        if at_end.exists() {
+            let _ = Command::new(at_end).current_dir(self.dir.path()).output();
+        }
+    }
 }
 
 impl Site {
@@ -107,8 +116,9 @@ impl Site {
         super::journal::events(&self.state)
     }
 
-    /// deployrun with these arguments, reporting in JSON, in a small environment; by the program `enter`
-    /// of the site, if there is one.
+    /// deployrun with these arguments, reporting in JSON, in a small environment. Programs in the
+    /// site's own `bin`, if it has one, come first; one that is
+    /// called `enter`, in the site itself, is what it is run by.
     pub fn command(&self, args: &[&str]) -> Command {
         let program = Path::new(env!("CARGO_BIN_EXE_deployrun"));
         let enter = self.path("enter");
@@ -123,26 +133,20 @@ impl Site {
     /// The same, with a program before it (such as strace) whose last argument is the binary.
     pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
+        let mut dirs = vec![self.path("bin")];
+        dirs.retain(|dir| dir.is_dir());
+        dirs.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
         command
             .args(args)
             .env_clear()
-            .env("PATH", self.search_path())
+            .env("PATH", std::env::join_paths(dirs).expect("a path"))
             .env("HOME", self.dir.path())
             .env("DEPLOYRUN_STATE", &self.state)
             .env("DEPLOYRUN_FORMAT", "json")
             .current_dir(self.dir.path());
         command
-    }
-
-    /// What is found first is what lies in the directory `bin` of the site, if there is one.
-    fn search_path(&self) -> OsString {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let bin = self.path("bin");
-        if !bin.exists() {
-            return path;
-        }
-        let dirs = std::iter::once(bin).chain(std::env::split_paths(&path));
-        std::env::join_paths(dirs).expect("a path")
     }
 
     /// Runs it to its end.
