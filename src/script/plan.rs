@@ -27,7 +27,9 @@ const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
     ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/git", include_str!("../../stdlib/git.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
+    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
 ];
 

@@ -6,9 +6,12 @@ mod support;
 
 mod archives;
 mod broken;
+mod database_server;
 mod examples;
 mod files;
+mod git;
 mod harness;
 mod killed_steps;
+mod postgres;
 mod releases;
 mod whole_tree;
