@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io::Read as _;
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use ureq::Agent;
 use ureq::tls::{PemItem, RootCerts, TlsConfig};
+
+use super::facts::io_words;
 
 /// Bytes of a body that are read.
 const BODY_MAX: u64 = 1 << 20;
@@ -22,6 +25,8 @@ pub struct Request {
     pub headers: BTreeMap<String, String>,
     /// Redirects that are followed.
     pub redirects: u32,
+    /// A file of certificates, in PEM, that are trusted instead of the usual authorities.
+    pub ca: Option<PathBuf>,
 }
 
 /// What came back.
@@ -50,13 +55,18 @@ static AGENT: LazyLock<Agent> = LazyLock::new(|| {
 pub fn get(request: &Request) -> Result<Answer, String> {
     let since = Instant::now();
     let wrong = |problem: String| format!("GET {}: {problem}", request.url);
-    let mut builder = AGENT
+    let mut config = AGENT
         .get(&request.url)
         .config()
         .max_redirects(request.redirects)
         .max_redirects_will_error(false)
-        .timeout_global(Some(Duration::from_millis(request.timeout_ms)))
-        .build();
+        .timeout_global(Some(Duration::from_millis(request.timeout_ms)));
+    if let Some(ca) = &request.ca {
+        let wrong = |problem: String| format!("{} can't be trusted: {problem}", ca.display());
+        let pem = std::fs::read(ca).map_err(|e| wrong(io_words(&e)))?;
+        config = config.tls_config(trusting(&pem).map_err(wrong)?);
+    }
+    let mut builder = config.build();
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
@@ -184,6 +194,7 @@ mod tests {
             timeout_ms: 5_000,
             headers: BTreeMap::new(),
             redirects: 0,
+            ca: None,
         }
     }
 

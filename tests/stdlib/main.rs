@@ -6,12 +6,18 @@ mod support;
 
 mod archives;
 mod broken;
+mod containers;
 mod database_server;
 mod examples;
 mod files;
 mod git;
 mod harness;
+mod hook;
+mod http;
 mod killed_steps;
+mod notices;
+mod notify;
 mod postgres;
 mod releases;
+mod units;
 mod whole_tree;

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
-use crate::script::secret_source::SecretSource;
 use crate::script::secret_text::SecretText;
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
+use crate::target::secret_source::SecretSource;
 use crate::target::{http, probe};
 use crate::words::call::Failure;
 
@@ -23,6 +23,12 @@ const HTTP: &[Param] = &[
         "redirects",
         Kind::Count,
         "How many redirects are followed; 0 without it.",
+    ),
+    param(
+        "ca",
+        Kind::Text,
+        "A file of certificates (PEM), from the plan's directory, that are trusted instead of the usual \
+         authorities.",
     ),
 ];
 
@@ -190,6 +196,7 @@ fn http_get(args: &Args) -> Result<Dynamic, Halt> {
             timeout_ms: args.ms("timeout").unwrap_or(10_000),
             headers: args.map("headers"),
             redirects: args.count("redirects").unwrap_or(0),
+            ca: args.has("ca").then(|| args.path("ca")),
         };
         let answer = args.host().http_get(&request).map_err(Failure::new)?;
         Ok(json!({

@@ -76,6 +76,7 @@ pub fn register(
             .map(|line| Dynamic::from(line.to_owned()))
             .collect()
     });
+    engine.register_fn("seconds", seconds);
     let root: Arc<Path> = plan.root().into();
     engine.register_fn("matches", |text: &str, pattern: &str| {
         Ok::<_, Box<EvalAltResult>>(compiled(pattern)?.is_match(text))
@@ -117,6 +118,18 @@ pub fn register(
             }
         }
     }
+}
+
+/// A duration of a plan in seconds: a whole number, unless there are milliseconds in it.
+fn seconds(duration: Dynamic) -> Result<Dynamic, Box<EvalAltResult>> {
+    let parsed = crate::words::duration::parse(&duration.to_string());
+    let parsed = parsed.map_err(|error| error.to_string())?;
+    Ok(
+        match (i64::try_from(parsed.as_secs()), parsed.subsec_millis()) {
+            (Ok(seconds), 0) => seconds.into(),
+            _ => parsed.as_secs_f64().into(),
+        },
+    )
 }
 
 /// A regular expression of a plan, in which `^` and `$` are begin and end of a line.

@@ -121,6 +121,7 @@ const NAMES: &[(&str, &[usize])] = &[
     ("retain", &[2, 3]),
     ("reverse", &[1]),
     ("round", &[1]),
+    ("seconds", &[1]),
     ("set", &[3]),
     ("set_bit", &[3]),
     ("set_bits", &[3, 4]),
@@ -181,7 +182,14 @@ mod tests {
     use crate::script::engine::{DISABLED, REPLACED};
 
     /// Names of ours that are no functions of the table.
-    const OURS: &[&str] = &["lines", "local", "matches", "replace_all", "trimmed"];
+    const OURS: &[&str] = &[
+        "lines",
+        "local",
+        "matches",
+        "replace_all",
+        "seconds",
+        "trimmed",
+    ];
 
     #[test]
     fn the_list_is_what_the_engine_has() {

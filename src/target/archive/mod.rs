@@ -21,6 +21,7 @@ use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_OMIT, linkat, mkdirat
 use super::facts::io_words;
 use super::files::sha256;
 use super::former::{Descent, Dir, Entry, Extent, Kind, MANY, create, scan, set_mode};
+use super::step_supervisor::memory_file;
 
 /// How an archive is unpacked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,6 +213,54 @@ impl Archive {
         }
         Ok(true)
     }
+}
+
+/// One thing that an archive holds, with its content.
+#[derive(Clone, Debug)]
+pub(super) struct Held {
+    /// From where it is unpacked; empty for the directory itself.
+    pub(super) path: PathBuf,
+    pub(super) content: Content,
+    pub(super) mode: u32,
+    /// When it was modified, in seconds since 1970.
+    pub(super) mtime: Option<i64>,
+}
+
+/// What it is.
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    File(Vec<u8>),
+    Directory,
+    Link(PathBuf),
+}
+
+/// All that unpacking an archive would make, directories before what is in them; nothing is made.
+pub(super) fn held(bytes: &[u8], strip: u32, max_unpacked: u64) -> Result<Vec<Held>, String> {
+    let file = memory_file("archive", bytes).map_err(|e| io_words(&e))?;
+    let judged = judge(&file, strip, max_unpacked)?;
+    let mut contents = std::collections::BTreeMap::new();
+    members(&file, &mut |member, content| {
+        let path = path_of(&member.name, strip)?.unwrap_or_default();
+        let part = judged.parts.get(&path);
+        if part.is_some_and(|part| matches!(part.what, What::File { .. })) {
+            let mut bytes = Vec::new();
+            io::Read::read_to_end(content, &mut bytes).map_err(|e| io_words(&e))?;
+            contents.insert(path, bytes);
+        }
+        Ok(())
+    })?;
+    let held = judged.parts.iter().map(|(path, part)| Held {
+        path: path.clone(),
+        content: match &part.what {
+            What::Directory => Content::Directory,
+            What::Link { to } => Content::Link(to.clone()),
+            What::File { .. } => Content::File(contents.get(path).cloned().unwrap_or_default()),
+            What::SameAs { path } => Content::File(contents.get(path).cloned().unwrap_or_default()),
+        },
+        mode: mode_of(part),
+        mtime: part.mtime,
+    });
+    Ok(held.collect())
 }
 
 fn size_fits(entry: &Entry, wanted: u64) -> bool {

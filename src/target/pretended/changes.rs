@@ -2,18 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
-
 use crate::words::call::{Change, FileChange};
 
-use super::super::files::sha256_of;
-use super::super::likeness::Wanted;
+use super::packed::{Packed, is_what_is_held};
 use super::tree::whole_owner;
 use super::{Entry, Kind, Tree};
-
-/// What is said of archives.
-pub(super) const NO_ARCHIVES: &str =
-    "a pretended host unpacks no archives; a test with `//! real` does";
 
 /// Permission bits of a directory when the plan does not say.
 const DIRECTORY_MODE: u32 = 0o755;
@@ -190,7 +183,22 @@ impl Store {
             }
             Change::Copy { from } => self.copy(tree, path, Path::new(from)),
             Change::Move { from } => self.go(tree, path, Path::new(from)),
-            Change::Unpack { .. } => Err(NO_ARCHIVES.to_owned()),
+            Change::Unpack {
+                archive,
+                sha256,
+                strip,
+                owner,
+                max_unpacked,
+            } => {
+                let from = Packed {
+                    archive: Path::new(archive),
+                    sha256: sha256.as_deref(),
+                    strip: *strip,
+                    owner: owner.as_deref(),
+                    max_unpacked: *max_unpacked,
+                };
+                self.unpack(tree, path, &from, now_ms)
+            }
         }
     }
 
@@ -212,12 +220,6 @@ impl Store {
                 "{shown} is there and is no directory; remove it first"
             ));
         }
-        let above: Vec<PathBuf> = path
-            .ancestors()
-            .skip(1)
-            .filter(|above| tree.followed(above).is_none())
-            .map(Path::to_owned)
-            .collect();
         if let Some(mut entry) = there {
             self.add(tree, path, Extent::Bits, false);
             let former = entry.clone();
@@ -229,14 +231,55 @@ impl Store {
             tree.set(path, Some(entry));
             return Ok(changed);
         }
-        for above in above.iter().rev() {
-            self.add(tree, above, Extent::IfEmpty, false);
-            tree.set(above, Some(Entry::directory(DIRECTORY_MODE, None, now_ms)));
-        }
+        self.make_above(tree, path, now_ms);
         needs_parent(tree, path, "made")?;
         self.add(tree, path, Extent::Bits, false);
         let entry = Entry::directory(mode.unwrap_or(DIRECTORY_MODE), owner, now_ms);
         tree.set(path, Some(entry));
+        Ok(true)
+    }
+
+    /// Makes the directories above a path that are not there; they go again if nothing is in them.
+    fn make_above(&mut self, tree: &mut Tree, path: &Path, now_ms: i64) {
+        let above: Vec<PathBuf> = path
+            .ancestors()
+            .skip(1)
+            .filter(|above| tree.followed(above).is_none())
+            .map(Path::to_owned)
+            .collect();
+        for above in above.iter().rev() {
+            self.add(tree, above, Extent::IfEmpty, false);
+            tree.set(above, Some(Entry::directory(DIRECTORY_MODE, None, now_ms)));
+        }
+    }
+
+    fn unpack(
+        &mut self,
+        tree: &mut Tree,
+        path: &Path,
+        from: &Packed<'_>,
+        now_ms: i64,
+    ) -> Result<bool, String> {
+        let held = from.entries(tree, path, now_ms)?;
+        let there = tree.entry(path);
+        if there
+            .as_ref()
+            .is_some_and(|entry| entry.kind != Kind::Directory)
+        {
+            let shown = path.display();
+            return Err(format!(
+                "{shown} is there and is no directory; remove it first"
+            ));
+        }
+        self.make_above(tree, path, now_ms);
+        self.keep(tree, path);
+        if there.is_some() && is_what_is_held(tree, path, &held, from.owner.is_some()) {
+            return Ok(false);
+        }
+        take_away(tree, path);
+        for (path, entry) in held {
+            tree.set(&path, Some(entry));
+        }
         Ok(true)
     }
 
@@ -327,7 +370,7 @@ pub(super) fn entries_at(tree: &Tree, from: &Path, to: &Path) -> Vec<(PathBuf, E
 }
 
 /// Is the same at both paths, with all that is in directories? Times do not count.
-fn is_like(tree: &Tree, path: &Path, other: &Path) -> bool {
+pub(super) fn is_like(tree: &Tree, path: &Path, other: &Path) -> bool {
     let of = |from: &Path| {
         let mut all = entries_at(tree, from, Path::new("/"));
         for (_, entry) in &mut all {
@@ -336,122 +379,4 @@ fn is_like(tree: &Tree, path: &Path, other: &Path) -> bool {
         all
     };
     tree.entry(path).is_some() && of(path) == of(other)
-}
-
-/// What is at a path, as `file_info` tells it.
-pub(super) fn info(
-    tree: &Tree,
-    path: &Path,
-    wanted: &Wanted,
-    text: bool,
-    digest: bool,
-) -> Result<Value, String> {
-    let Some(entry) = tree.entry(path) else {
-        return Ok(Value::Null);
-    };
-    let mut told = tell(path, &entry);
-    if let Kind::File(content) = &entry.kind {
-        if text {
-            let text = String::from_utf8(content.to_vec())
-                .map_err(|_| format!("{} can't be read: it is not valid UTF-8", path.display()))?;
-            told.insert("text".into(), text.into());
-        }
-        if digest {
-            told.insert("sha256".into(), sha256_of(content).into());
-        }
-    }
-    if !wanted.is_empty() {
-        told.insert("same".into(), is_as(tree, path, &entry, wanted)?.into());
-    }
-    Ok(Value::Object(told))
-}
-
-fn kind_of(entry: &Entry) -> &'static str {
-    match entry.kind {
-        Kind::File(_) => "file",
-        Kind::Directory => "directory",
-        Kind::Link(_) => "link",
-    }
-}
-
-fn tell(path: &Path, entry: &Entry) -> Map<String, Value> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let (user, group) = entry
-        .owner
-        .split_once(':')
-        .unwrap_or((&entry.owner, &entry.owner));
-    let size = match &entry.kind {
-        Kind::File(content) => content.len(),
-        Kind::Directory => 4096,
-        Kind::Link(to) => to.len(),
-    };
-    let mut told = Map::new();
-    told.insert("name".into(), name.into());
-    told.insert("kind".into(), kind_of(entry).into());
-    told.insert("size".into(), size.into());
-    told.insert("mode".into(), format!("{:04o}", entry.mode).into());
-    told.insert("owner".into(), user.into());
-    told.insert("group".into(), group.into());
-    told.insert("mtime".into(), entry.mtime_ms.div_euclid(1000).into());
-    if let Kind::Link(to) = &entry.kind {
-        told.insert("target".into(), to.clone().into());
-    }
-    told
-}
-
-fn is_as(tree: &Tree, path: &Path, entry: &Entry, wanted: &Wanted) -> Result<bool, String> {
-    let content = match &entry.kind {
-        Kind::File(content) => Some(content),
-        Kind::Directory | Kind::Link(_) => None,
-    };
-    let is_owned = |owner: &String| {
-        let owner = whole_owner(Some(owner));
-        let paths = if wanted.below {
-            tree.below(path)
-        } else {
-            vec![path.to_owned()]
-        };
-        let mut all = paths.iter().filter_map(|path| tree.entry(path));
-        all.all(|entry| entry.owner == owner)
-    };
-    let source = match &wanted.source {
-        Some(source) => {
-            let read = tree.read(source);
-            Some(read.map_err(|e| format!("{} can't be read: {e}", source.display()))?)
-        }
-        None => None,
-    };
-    let asked = [
-        wanted.kind.as_ref().map(|kind| kind == kind_of(entry)),
-        wanted.mode.map(|mode| mode == entry.mode),
-        wanted.owner.as_ref().map(is_owned),
-        wanted
-            .target
-            .as_ref()
-            .map(|to| entry.kind == Kind::Link(to.clone())),
-        wanted
-            .content
-            .as_ref()
-            .map(|text| content.is_some_and(|content| **content == *text.as_bytes())),
-        source.map(|source| content.is_some_and(|content| **content == *source)),
-        wanted.like.as_ref().map(|like| is_like(tree, path, like)),
-    ];
-    Ok(asked.into_iter().flatten().all(|same| same))
-}
-
-/// What is in a directory, sorted by name, as `list_files` tells it.
-pub(super) fn list(tree: &Tree, dir: &Path) -> Result<Value, String> {
-    if !tree.is_dir(dir) {
-        let problem = match tree.followed(dir) {
-            None => "no such file",
-            Some(_) => "it is no directory",
-        };
-        return Err(format!("{} can't be listed: {problem}", dir.display()));
-    }
-    let listed = tree.list(dir).into_iter().filter_map(|name| {
-        let path = dir.join(name);
-        let entry = tree.entry(&path)?;
-        Some(Value::Object(tell(&path, &entry)))
-    });
-    Ok(json!(listed.collect::<Vec<Value>>()))
 }

@@ -3,6 +3,8 @@
 
 mod changes;
 mod commands;
+mod looks;
+mod packed;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -463,15 +465,11 @@ impl Host for World {
         text: bool,
         digest: bool,
     ) -> Result<Value, String> {
-        if wanted.archive.is_some() {
-            // Without unpacking, nobody could say whether the directory holds the same.
-            return Err(changes::NO_ARCHIVES.to_owned());
-        }
-        self.look(|scene| changes::info(&scene.files, path, wanted, text, digest))
+        self.look(|scene| looks::info(&scene.files, path, wanted, text, digest))
     }
 
     fn list_files(&self, path: &Path) -> Result<Value, String> {
-        self.look(|scene| changes::list(&scene.files, path))
+        self.look(|scene| looks::list(&scene.files, path))
     }
 
     fn disk_free(&self, path: &Path) -> Result<u64, String> {
