@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::words::code::Code;
 use crate::words::hidden::visible;
+use crate::words::notice::Notify;
 use crate::words::preview::{Certainty, Followed, GateLook, Item, LockLook, Preview};
 
 use shown::{DIGEST, shown};
@@ -102,6 +103,8 @@ impl Told<'_> {
             times.push(format!("deadline after {}", show_ms(ms)));
         }
         self.fact(Tone::Plain, "time", &times.join(", "));
+        let told: Vec<String> = header.notify.iter().map(Notify::words).collect();
+        self.fact(Tone::Plain, "would be told", &told.join("; "));
         let at = self.instant(self.preview.at_ms);
         self.fact(Tone::Plain, "looked at", &at);
         self.fact(Tone::Plain, "plan", &self.preview.plan);

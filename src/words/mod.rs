@@ -13,6 +13,7 @@ pub mod levels;
 pub mod library;
 pub mod manual;
 pub mod mask;
+pub mod notice;
 pub mod outcome;
 pub mod paths;
 pub mod place;

@@ -6,11 +6,15 @@ mod support;
 
 mod archives;
 mod broken;
+mod containers;
 mod examples;
 mod files;
 mod harness;
+mod hook;
 mod http;
 mod killed_steps;
-mod units;
+mod notices;
+mod notify;
 mod releases;
+mod units;
 mod whole_tree;
