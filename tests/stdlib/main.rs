@@ -16,5 +16,6 @@ mod killed_steps;
 mod notices;
 mod notify;
 mod releases;
+mod strategies;
 mod units;
 mod whole_tree;
