@@ -30,6 +30,7 @@ const SEEN_ONLY_BY: &[(&str, &str)] = &[
     ("maud", "report"),
     ("toml", "words"),
     ("prost", "report"),
+    ("pulldown_cmark", "report"),
     ("tar", "target"),
     ("flate2", "target"),
     ("ruzstd", "target"),

@@ -361,6 +361,12 @@ impl Function {
     /// How it is called, in words: `run(cmd)` or `run(cmd, #{…})`.
     #[must_use]
     pub fn forms(&self) -> String {
+        self.calls().join(" or ")
+    }
+
+    /// The ways in which it is called: `run(cmd)`, `run(cmd, #{…})`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
         let mut names: Vec<&str> = self.params.iter().map(|p| p.name).collect();
         let closure = self.closure.map(|c| c.name);
         let call = |names: &[&str], options: bool| {
@@ -379,7 +385,7 @@ impl Function {
         if !self.options.is_empty() {
             forms.push(call(&names, true));
         }
-        forms.join(" or ")
+        forms
     }
 
     /// The option of this name.

@@ -6,6 +6,7 @@ pub mod approval;
 pub mod args;
 pub mod check;
 pub mod closure;
+pub mod documented;
 pub mod engine;
 pub mod error;
 pub mod functions;

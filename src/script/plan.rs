@@ -31,12 +31,14 @@ const STDLIB: &[(&str, &str)] = &[
         include_str!("../../stdlib/containers.rhai"),
     ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/git", include_str!("../../stdlib/git.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
     (
         "std/kubernetes",
         include_str!("../../stdlib/kubernetes.rhai"),
     ),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
+    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
     (
         "std/strategies",
@@ -315,6 +317,11 @@ fn stdlib(path: &str) -> Option<&'static str> {
         .iter()
         .find(|(id, _)| *id == path)
         .map(|(_, text)| *text)
+}
+
+/// The modules that are part of deployrun: path and text.
+pub(super) fn stdlib_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STDLIB.iter().copied()
 }
 
 /// The paths of the modules that are part of deployrun.

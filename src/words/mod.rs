@@ -11,6 +11,7 @@ pub mod header;
 pub mod hidden;
 pub mod levels;
 pub mod library;
+pub mod manual;
 pub mod mask;
 pub mod notice;
 pub mod outcome;
