@@ -23,5 +23,6 @@ mod packages;
 mod releases;
 mod service_manager;
 mod services;
+mod strategies;
 mod units;
 mod whole_tree;
