@@ -13,6 +13,7 @@ mod library_sources;
 pub mod manual;
 pub mod modules;
 pub mod nesting;
+mod own_names;
 pub mod plan;
 pub mod preview;
 pub(crate) mod project_file;

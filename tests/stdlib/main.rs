@@ -11,5 +11,6 @@ mod files;
 mod harness;
 mod http;
 mod killed_steps;
+mod names;
 mod units;
 mod whole_tree;
