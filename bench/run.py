@@ -225,6 +225,76 @@ class Bench:
             note = " (with up to 20 ms until the next sample)" if cause == "watch" else ""
             say(f"{cause} to TERM", f"{median:.1f} ms at the median{note}, at most 50", median, 50)
 
+    def check(self):
+        """The static check of a plan of 1,000 lines with ten imports, by the process that does it."""
+        project = self.dir / "check"
+        project.mkdir()
+        for n in range(10):
+            (project / f"part{n}.rhai").write_text("".join(
+                f"/// Part {i}.\nfn act_{i}(host, version) {{\n"
+                f"    run([\"deploy\", host, `--version=${{version}}`], "
+                f"#{{ timeout: \"1m\", back_out: [\"restore\", host] }});\n}}\n" for i in range(25)))
+        lines = [f'import "./part{n}" as part{n};' for n in range(10)]
+        lines.append('plan(#{ name: "long", version: "1", environment: "test" });')
+        while len(lines) < 999:
+            n = len(lines)
+            lines.append([
+                f'check("file {n} is there", || file_exists("/srv/file{n}"));',
+                f'part{n % 10}::act_{n % 25}("host{n}", "2.{n}.0");',
+                f'run(["step", "{n}"], #{{ timeout: "{n}s", retries: 2, back_out: ["undo", "{n}"] }});',
+                f'let value{n} = probe(["look", "{n}"]).stdout.trimmed();',
+                f'if value{n - 1 if n % 5 == 4 else n} == "{n}" {{ info(`value ${{value{n - 1 if n % 5 == 4 else n}}}`); }}'
+                if n % 5 == 4 else f'info("line {n}");',
+            ][n % 5])
+        lines.append('verify("it answers", #{ within: "1m" }, || http_get("http://127.0.0.1/").status == 200);')
+        plan = project / "plan.rhai"
+        plan.write_text("\n".join(lines) + "\n")
+        commands = {
+            "check": lambda: once([self.deployrun, "check", str(plan)], project),
+            "nothing": lambda: once([self.deployrun, "--version"], project),
+        }
+        commands["check"]()
+        walls, _ = interleaved(9 if self.quick else 31, commands)
+        say("check of 1,000 lines", f"{walls['check']*1e3:.1f} ms with ten imports, at most 50 "
+            f"(the process alone: {walls['nothing']*1e3:.1f} ms)", walls["check"] * 1e3, 50)
+
+    def units(self):
+        """500 unit tests against the pretended host."""
+        project = self.dir / "units"
+        project.mkdir()
+        (project / "helper.rhai").write_text(
+            "/// Sees to it that a version runs.\nfn put(version) {\n"
+            "    if probe([\"app\", \"--version\"]).stdout.trimmed() == version { return false; }\n"
+            "    run([\"install\", version], #{ timeout: \"1m\", back_out: [\"install\", \"1.0\"] });\n    true\n}\n")
+        for n in range(10):
+            (project / f"part{n}_test.rhai").write_text('import "./helper" as helper;\n' + "".join(
+                f'fn test_{i}() {{\n    given_command(["app", "--version"], #{{ stdout: "1.{i}\\n" }});\n'
+                f'    given_command(["install", "2.{i}"]);\n'
+                f'    assert_eq(helper::put("1.{i}"), false);\n    assert_eq(helper::put("2.{i}"), true);\n'
+                f'    assert_steps(["install 2.{i}"]);\n}}\n' for i in range(50)))
+        commands = {"tests": lambda: once([self.deployrun, "test", str(project)], project)}
+        walls, _ = interleaved(3 if self.quick else 9, commands)
+        say("500 unit tests", f"{walls['tests']:.2f} s, at most 2", walls["tests"], 2)
+
+    def idle(self):
+        """A helper of the stdlib that has nothing to do, against one probe."""
+        few, many = (50, 250) if self.quick else (100, 1100)
+        (self.dir / "there.conf").write_text("listen 80\n")
+        commands = {}
+        for n in (few, many):
+            helper = f'for i in 0..{n} {{ files::write("{self.dir}/there.conf", "listen 80\\n"); }}\n'
+            path = self.dir / f"idle{n}.rhai"
+            path.write_text('import "std/files" as files;\n'
+                            'plan(#{ name: "idle", environment: "idle" });\nwait_for_window();\n' + helper)
+            commands[f"helper {n}"] = self.run(str(path))
+            commands[f"probe {n}"] = self.run(self.plan(
+                f"probe{n}", f'wait_for_window();\nfor i in 0..{n} {{ probe(["/bin/true"]); }}\n'))
+        walls, _ = interleaved(3 if self.quick else 5, commands)
+        slope = {k: (walls[f"{k} {many}"] - walls[f"{k} {few}"]) / (many - few) for k in ("helper", "probe")}
+        ratio = slope["helper"] / slope["probe"]
+        say("a helper with nothing to do", f"{slope['helper']*1e3:.2f} ms = {ratio:.2f} x one probe of /bin/true "
+            f"({slope['probe']*1e3:.2f} ms), at most 1", ratio, 1)
+
     def size(self):
         size = os.path.getsize(self.deployrun) / (1 << 20)
         say("binary", f"{size:.1f} MiB, at most 15", size, 15)
@@ -233,13 +303,13 @@ class Bench:
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller numbers, a minute or so")
-    parser.add_argument("--only", help="size,start_up,step,stream,replay,reaction")
+    parser.add_argument("--only", help="size,start_up,step,stream,replay,reaction,check,units,idle")
     parser.add_argument("--deployrun", help="measure this binary instead of building one")
     parser.add_argument("--ansible", action="store_true", help="also against ansible-playbook (slow)")
     parser.add_argument("--json", help="write the results to this file")
     args = parser.parse_args()
     deployrun = pathlib.Path(args.deployrun).resolve() if args.deployrun else build()
-    only = args.only.split(",") if args.only else ["size", "start_up", "step", "stream", "replay", "reaction"]
+    only = args.only.split(",") if args.only else ["size", "start_up", "step", "stream", "replay", "reaction", "check", "units", "idle"]
     base = ROOT / "target/bench"
     base.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=base) as dir:

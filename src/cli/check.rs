@@ -53,11 +53,16 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
         of_plan.retain(|one| !found.contains(one));
         found.extend(of_plan);
     }
-    let count = match plans.as_slice() {
-        [plan] => counted(&found, &visible(&plan.display().to_string())),
-        plans => counted(&found, &format!("{} plans", plans.len())),
+    let name = match plans.as_slice() {
+        [plan] => visible(&plan.display().to_string()),
+        plans => format!("{} plans", plans.len()),
     };
-    tell(context, &found, &count);
+    told(context, &found, &name)
+}
+
+/// Tells findings in what is called `name`, and gives the exit status.
+pub(super) fn told(context: &Context, found: &[Diagnostic], name: &str) -> u8 {
+    tell(context, found, &counted(found, name));
     u8::from(found.iter().any(|problem| problem.level == Level::Error))
 }
 

@@ -52,6 +52,8 @@ pub(super) enum Format {
     Junit,
     /// One HTML file that needs no other.
     Html,
+    /// Markdown.
+    Markdown,
     /// SARIF 2.1.
     Sarif,
     /// Annotations of GitHub Actions.

@@ -11,7 +11,7 @@ use crate::report::out;
 use crate::script::project_file;
 use crate::words::hidden::visible;
 use crate::words::library::lock::Locked;
-use crate::words::library::{Origin, Reference};
+use crate::words::library::{Origin, Reference, directory_of_a_repository};
 use crate::words::project::FILE;
 
 use super::context::{Context, Format};
@@ -73,34 +73,31 @@ enum Command {
 struct Add {
     /// What imports begin with
     name: String,
-    /// A directory, from that of deployrun.toml; it is read as it is
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "git",
-        conflicts_with = "git"
-    )]
+    /// A directory, from that of deployrun.toml; it is read as it is. With --git, the directory of the
+    /// repository that the library is
+    #[arg(long, value_name = "DIR", required_unless_present = "git")]
     path: Option<String>,
     /// A git repository: whatever `git fetch` takes
     #[arg(long, value_name = "URL")]
     git: Option<String>,
     /// A tag of it
-    #[arg(long, requires = "git", conflicts_with_all = ["path", "rev", "branch"])]
+    #[arg(long, requires = "git", conflicts_with_all = ["rev", "branch"])]
     tag: Option<String>,
     /// A commit of it
-    #[arg(long, requires = "git", conflicts_with_all = ["path", "branch"])]
+    #[arg(long, requires = "git", conflicts_with = "branch")]
     rev: Option<String>,
     /// A branch of it
-    #[arg(long, requires = "git", conflicts_with = "path")]
+    #[arg(long, requires = "git")]
     branch: Option<String>,
 }
 
 impl Add {
-    fn origin(&self) -> Origin {
-        match (&self.path, &self.git) {
-            (Some(path), _) => Origin::Path(path.clone()),
-            (None, url) => Origin::Git {
+    fn origin(&self) -> Result<Origin, String> {
+        Ok(match (&self.path, &self.git) {
+            (Some(path), None) => Origin::Path(path.clone()),
+            (path, url) => Origin::Git {
                 url: url.clone().unwrap_or_default(),
+                within: path.as_deref().map(directory_of_a_repository).transpose()?,
                 reference: match (&self.tag, &self.rev, &self.branch) {
                     (Some(tag), _, _) => Reference::Tag(tag.clone()),
                     (_, Some(rev), _) => Reference::Rev(rev.clone()),
@@ -108,7 +105,7 @@ impl Add {
                     _ => Reference::Default,
                 },
             },
-        }
+        })
     }
 }
 
@@ -128,7 +125,7 @@ fn carry_out(context: &Context, args: &Args) -> Result<u8, String> {
     let cache = shelf::default_cache();
     let upkeep = Upkeep::new(&dir, &cache, args.offline);
     match &args.command {
-        Command::Add(add) => tell_changes(context, &upkeep.add(&add.name, &add.origin())?),
+        Command::Add(add) => tell_changes(context, &upkeep.add(&add.name, &add.origin()?)?),
         Command::Remove { name } => tell_changes(context, &upkeep.remove(name)?),
         Command::Update { names } => tell_changes(context, &upkeep.update(names)?),
         Command::Fetch => tell_names(context, "fetched", &upkeep.fetch()?),

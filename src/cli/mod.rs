@@ -5,6 +5,7 @@ mod back_out;
 mod check;
 mod completions;
 mod context;
+mod doc;
 mod document;
 mod explain;
 mod fmt;
@@ -112,13 +113,14 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     Fmt(fmt::Args),
+    Doc(doc::Args),
 }
 
 impl Command {
     /// # Errors
     /// When the command does not have this form of output.
     fn has_format(&self, format: Format) -> Result<(), String> {
-        use Format::{Github, Html, Human, Json, Junit, Sarif};
+        use Format::{Github, Html, Human, Json, Junit, Markdown, Sarif};
         let (name, forms): (&str, &[Format]) = match self {
             Self::Run(args) if args.is_dry() => ("run --dry-run", &[Human, Json]),
             Self::Preview(_) => ("preview", &[Human, Json]),
@@ -139,6 +141,8 @@ impl Command {
             Self::Completions(_) => ("completions", &[Human]),
             Self::Man(_) => ("man", &[Human]),
             Self::Fmt(_) => ("fmt", &[Human, Json]),
+            Self::Doc(args) if args.is_check() => ("doc --check", &[Human, Json, Sarif, Github]),
+            Self::Doc(_) => ("doc", &[Human, Html, Markdown]),
         };
         format.is_among(name, forms)
     }
@@ -194,6 +198,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&context, &args),
         Command::Man(args) => man::run(&context, &args),
         Command::Fmt(args) => fmt::run(&context, &args),
+        Command::Doc(args) => doc::run(&context, &args),
     };
     ExitCode::from(status)
 }

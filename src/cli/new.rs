@@ -40,6 +40,11 @@ const FILES: &[(&str, &str, u32)] = &[
     ("README.md", include_str!("new/README.md"), 0o666),
     ("plan.rhai", include_str!("new/plan.rhai"), 0o666),
     ("lib/site.rhai", include_str!("new/lib/site.rhai"), 0o666),
+    (
+        "tests/site_test.rhai",
+        include_str!("new/site_test.rhai"),
+        0o666,
+    ),
     ("dist/index.html", include_str!("new/index.html"), 0o666),
     ("ci.sh", include_str!("new/ci.sh"), 0o777),
     (
@@ -49,9 +54,6 @@ const FILES: &[(&str, &str, u32)] = &[
     ),
     (".gitlab-ci.yml", include_str!("new/gitlab.yml"), 0o666),
 ];
-
-/// Commands that the pipeline runs, too, where this deployrun has them.
-const IN_PIPELINES: &[(&str, &str)] = &[("preview", "deployrun preview plan.rhai")];
 
 fn is_plain(c: char) -> bool {
     c.is_alphanumeric() || "._-".contains(c)
@@ -142,15 +144,7 @@ impl Made {
 fn write_all(dir: &Path, name: &str, made: &mut Made) -> Result<(), (PathBuf, io::Error)> {
     for (path, text, mode) in FILES {
         let path = dir.join(path);
-        let mut text = text.replace("@NAME@", name);
-        if *mode == 0o777 {
-            let root = super::tree();
-            let known = |command: &str| root.find_subcommand(command).is_some();
-            for (_, line) in IN_PIPELINES.iter().filter(|(command, _)| known(command)) {
-                text.push_str(line);
-                text.push('\n');
-            }
-        }
+        let text = text.replace("@NAME@", name);
         write(&path, &text, *mode, made).map_err(|error| (path, error))?;
     }
     Ok(())
@@ -187,6 +181,7 @@ fn tell(context: &Context, dir: &Path, name: &str) {
     };
     out::line("\nnext, in this order:");
     out::line(&format!("  {go}{} check plan.rhai", context.program));
+    out::line(&format!("  {} test", context.program));
     out::line(&format!("  {} plan.rhai", context.program));
     out::line("  and README.md says how to break it");
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::Plan;
+use crate::script::documented::is_plan;
 use crate::script::plan::ReadError;
 use crate::script::testing::is_test_file;
 use crate::script::testing::suite::root_of;
@@ -88,11 +89,7 @@ fn has_header(path: &Path) -> bool {
     let Ok(bytes) = std::fs::read(path) else {
         return true;
     };
-    let text = String::from_utf8_lossy(&bytes);
-    text.lines().any(|line| {
-        let rest = line.trim_start().strip_prefix("plan");
-        rest.is_some_and(|rest| rest.trim_start().starts_with('('))
-    })
+    is_plan(&String::from_utf8_lossy(&bytes))
 }
 
 /// A plan, or a directory of plans, that cannot be read.

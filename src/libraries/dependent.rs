@@ -126,13 +126,13 @@ impl Dependent {
     pub fn dir_of(&self, locked: &Locked, cache: &Path) -> Result<PathBuf, String> {
         match locked.origin.parse()? {
             Origin::Path(path) => Ok(self.dir.join(path)),
-            Origin::Git { .. } => {
+            Origin::Git { within, .. } => {
                 let vendored = self.dir.join(VENDORED).join(&locked.name);
                 if vendored.is_dir() {
                     return Ok(vendored);
                 }
                 let commit = locked.commit.as_deref().unwrap_or_default();
-                let dir = shelf::dir_of(cache, &locked.name, commit);
+                let dir = shelf::dir_of(cache, &locked.name, commit, within.as_deref());
                 if dir.is_dir() {
                     return Ok(dir);
                 }

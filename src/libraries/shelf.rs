@@ -2,8 +2,11 @@
 
 use std::path::{Component, Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::target::git::Repository;
 use crate::target::library_files;
+use crate::words::digest::hex;
 use crate::words::library::{Manifest, Origin};
 use crate::words::project::FILE;
 
@@ -26,10 +29,18 @@ pub fn default_cache() -> PathBuf {
     })
 }
 
-/// Where the files of a commit are kept.
+/// Where the files of a commit, or of a directory in it, are kept.
 #[must_use]
-pub fn dir_of(cache: &Path, name: &str, commit: &str) -> PathBuf {
-    cache.join("libraries").join(name).join(commit)
+pub fn dir_of(cache: &Path, name: &str, commit: &str, within: Option<&str>) -> PathBuf {
+    let dir = match within {
+        // One library may come from several directories of a commit, in one project after another.
+        Some(within) => {
+            let hash = hex(&Sha256::digest(within.as_bytes()));
+            format!("{commit}-{}", hash.get(..16).unwrap_or(&hash))
+        }
+        None => commit.to_owned(),
+    };
+    cache.join("libraries").join(name).join(dir)
 }
 
 /// What the library in `dir` says of itself.
@@ -64,18 +75,24 @@ pub struct Shelf<'a> {
 }
 
 impl Shelf<'_> {
-    /// The files of a commit, fetched if they are not there.
+    /// The files of a commit, or of a directory in it, fetched if they are not there.
     ///
     /// # Errors
     /// When they can't be had.
-    pub fn take_out(&mut self, name: &str, url: &str, commit: &str) -> Result<PathBuf, String> {
-        let dir = dir_of(self.cache, name, commit);
+    pub fn take_out(
+        &mut self,
+        name: &str,
+        url: &str,
+        commit: &str,
+        within: Option<&str>,
+    ) -> Result<PathBuf, String> {
+        let dir = dir_of(self.cache, name, commit, within);
         if !dir.is_dir() {
             let repository = self.repository(url);
             if !repository.has(commit) {
                 self.fetch(&repository, url)?;
             }
-            repository.take_out(commit, &dir)?;
+            repository.take_out(commit, within, &dir)?;
         }
         Ok(dir)
     }
@@ -106,7 +123,7 @@ impl Shelf<'_> {
 
 impl Finder for Shelf<'_> {
     fn find(&mut self, name: &str, origin: &Origin, pinned: Option<&str>) -> Result<Found, String> {
-        let (url, reference) = match origin {
+        let (url, reference, within) = match origin {
             Origin::Path(path) => {
                 let dir = self.project.join(path);
                 return Ok(Found {
@@ -116,7 +133,11 @@ impl Finder for Shelf<'_> {
                     dir,
                 });
             }
-            Origin::Git { url, reference } => (url, reference),
+            Origin::Git {
+                url,
+                reference,
+                within,
+            } => (url, reference, within.as_deref()),
         };
         let commit = match pinned {
             Some(commit) => commit.to_owned(),
@@ -126,7 +147,7 @@ impl Finder for Shelf<'_> {
                 repository.commit(reference)?
             }
         };
-        let dir = self.take_out(name, url, &commit)?;
+        let dir = self.take_out(name, url, &commit, within)?;
         Ok(Found {
             manifest: manifest(name, &dir)?,
             sha256: Some(library_files::digest(&dir)?),
@@ -142,7 +163,7 @@ impl Finder for Shelf<'_> {
         if from.commit.is_some() {
             return Err(format!(
                 "`{}` comes from a repository, and a path (`{path}`) would lead out of it; it has \
-                 to name a repository",
+                 to name the repository, with git = \"…\" and path = \"…\"",
                 from.manifest.name
             ));
         }

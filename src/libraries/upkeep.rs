@@ -108,15 +108,19 @@ impl Upkeep {
         let mut got = Vec::new();
         for locked in project.lock.libraries() {
             let named = |problem: String| format!("the library `{}`: {problem}", locked.name);
-            let Some((url, commit, sha256)) = of_a_repository(locked)? else {
+            let Some((of, sha256)) = of_a_repository(locked)? else {
                 continue;
             };
-            let dir = dir_of(&self.cache, &locked.name, &commit);
+            let (url, commit) = (&of.url, &of.commit);
+            let within = of.within.as_deref();
+            let dir = dir_of(&self.cache, &locked.name, commit, within);
             let is_right = |dir: &Path| library_files::digest(dir).is_ok_and(|d| d == sha256);
             if !is_right(&dir) {
                 // Beside it first: what is there stays until something better is.
                 let _ = fs::remove_dir_all(&dir);
-                shelf.take_out(&locked.name, &url, &commit).map_err(named)?;
+                shelf
+                    .take_out(&locked.name, url, commit, within)
+                    .map_err(named)?;
                 if !is_right(&dir) {
                     return Err(named(format!(
                         "commit {commit} of {url} does not hold what {LOCK} says (SHA-256 \
@@ -145,10 +149,10 @@ impl Upkeep {
         let project = Dependent::read(&self.dir)?;
         let mut copied = Vec::new();
         for locked in project.lock.libraries() {
-            let Some((_, commit, _)) = of_a_repository(locked)? else {
+            let Some((of, _)) = of_a_repository(locked)? else {
                 continue;
             };
-            let from = dir_of(&self.cache, &locked.name, &commit);
+            let from = dir_of(&self.cache, &locked.name, &of.commit, of.within.as_deref());
             library_files::copy(&from, &self.dir.join(VENDORED).join(&locked.name))?;
             copied.push(locked.name.clone());
         }
@@ -237,10 +241,24 @@ impl Upkeep {
     }
 }
 
-fn of_a_repository(locked: &Locked) -> Result<Option<(String, String, String)>, String> {
+/// Where the files of a library are in a repository.
+struct InRepository {
+    url: String,
+    commit: String,
+    within: Option<String>,
+}
+
+/// Where a library is in its repository, and the digest of its files.
+fn of_a_repository(locked: &Locked) -> Result<Option<(InRepository, String)>, String> {
     match (locked.origin.parse()?, &locked.commit, &locked.sha256) {
-        (Origin::Git { url, .. }, Some(commit), Some(sha256)) => {
-            Ok(Some((url, commit.clone(), sha256.clone())))
+        (Origin::Git { url, within, .. }, Some(commit), Some(sha256)) => {
+            let commit = commit.clone();
+            let of = InRepository {
+                url,
+                commit,
+                within,
+            };
+            Ok(Some((of, sha256.clone())))
         }
         (Origin::Git { .. }, _, _) => Err(format!(
             "the library `{}`: {LOCK} has no commit or no sha256 of it; `deployrun lib update {}` \
@@ -257,7 +275,11 @@ fn inline(origin: &Origin) -> InlineTable {
         Origin::Path(path) => {
             table.insert("path", path.as_str().into());
         }
-        Origin::Git { url, reference } => {
+        Origin::Git {
+            url,
+            reference,
+            within,
+        } => {
             table.insert("git", url.as_str().into());
             match reference {
                 Reference::Tag(tag) => table.insert("tag", tag.as_str().into()),
@@ -265,6 +287,9 @@ fn inline(origin: &Origin) -> InlineTable {
                 Reference::Branch(branch) => table.insert("branch", branch.as_str().into()),
                 Reference::Default => None,
             };
+            if let Some(dir) = within {
+                table.insert("path", dir.as_str().into());
+            }
         }
     }
     table

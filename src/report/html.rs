@@ -10,7 +10,7 @@ mod steps;
 mod summary;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(super) mod text;
 mod timeline;
 
 use base64::Engine as _;
@@ -23,7 +23,7 @@ use super::story::Story;
 
 use text::{Page, t};
 
-const STYLE: &str = include_str!("html/style.css");
+pub(super) const STYLE: &str = include_str!("html/style.css");
 const SCRIPT: &str = include_str!("html/script.js");
 
 /// What a report needs beside the story.

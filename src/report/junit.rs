@@ -108,6 +108,7 @@ fn run_suite(story: &Story, program: &str) -> Suite {
         name: "run".to_owned(),
         begin_ms: Some(story.first_ms),
         ms: Some(story.span().ms(story.last_ms)),
+        file: None,
         host: story.start.as_ref().map(|s| s.by.host.clone()),
         properties: properties(story),
         cases: vec![case],

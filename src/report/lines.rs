@@ -19,6 +19,7 @@ use jiff::civil::Date;
 use crate::words::call::{BackOut, Call, CallId, Watch};
 use crate::words::event::{Actor, Event, LimitBy, RunEnd, Stamped, Verdict};
 use crate::words::header::Header;
+use crate::words::notice::Occasion;
 use crate::words::outcome::{Outcome, Phase};
 use crate::words::place::Place;
 use crate::words::step::ProcessFact;
@@ -30,7 +31,8 @@ pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
 pub use waits::ADVICE;
 pub use zone::Zone;
 
-pub(super) use phrases::{plan_name, took};
+pub(super) use crate::words::duration::took;
+pub(super) use phrases::{limit_words, plan_name, window_edge};
 pub(super) use recap::again;
 pub(super) use steps::process_words;
 
@@ -369,6 +371,9 @@ impl Lines {
                 self.tell_left();
             }
             Event::Note { warning, text } => self.on_note(*warning, text, 0),
+            Event::Notified {
+                on, to, problem, ..
+            } => self.on_notified(*on, to, problem),
             Event::RunEnded { end } => {
                 self.end = Some(end.clone());
                 self.activities.clear();
@@ -423,6 +428,15 @@ impl Lines {
         for line in lines {
             self.follow(depth, Weight::Normal, Tone::Plain, line);
         }
+    }
+
+    fn on_notified(&mut self, on: Occasion, to: &str, problem: &str) {
+        let on = on.word();
+        if problem.is_empty() {
+            return self.say(Tone::Dim, "told", &format!("{to}: {on}"));
+        }
+        let text = format!("{to} could not be told of `{on}`: {problem}");
+        self.say(Tone::Warn, "WARNING", &text);
     }
 
     /// How deep the lines of a call are nested.

@@ -17,6 +17,7 @@ pub mod junit;
 pub mod line;
 pub mod lines;
 pub mod live;
+pub mod manual;
 pub mod out;
 pub mod output;
 pub mod preview;

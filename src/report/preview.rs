@@ -1,14 +1,18 @@
 //! A preview, for people and for tools.
 
+mod shown;
+
 use serde_json::{Value, json};
 
-use crate::words::call::{BackOut, Call, Deed, Step, Undo};
 use crate::words::code::Code;
 use crate::words::hidden::visible;
-use crate::words::preview::{Certainty, Followed, GateLook, Item, LockLook, Preview, What};
+use crate::words::notice::Notify;
+use crate::words::preview::{Certainty, Followed, GateLook, Item, LockLook, Preview};
+
+use shown::{DIGEST, shown};
 
 use super::line::{Line, Tone, Weight, first_line};
-use super::lines::{Look, coarse, show_instant, show_ms, whole_commands};
+use super::lines::{Look, coarse, show_instant, show_ms, whole_commands, window_edge};
 
 /// Columns of the names of facts.
 const NAMES: usize = 13;
@@ -16,8 +20,6 @@ const NAMES: usize = 13;
 const CERTAINTIES: usize = 11;
 /// Columns of what a line is, with the gap behind it.
 const KINDS: usize = 10;
-/// Characters of a digest that are shown beside others.
-const DIGEST: usize = 12;
 
 /// A preview as one JSON object, with what the command line adds up.
 #[must_use]
@@ -101,6 +103,8 @@ impl Told<'_> {
             times.push(format!("deadline after {}", show_ms(ms)));
         }
         self.fact(Tone::Plain, "time", &times.join(", "));
+        let told: Vec<String> = header.notify.iter().map(Notify::words).collect();
+        self.fact(Tone::Plain, "would be told", &told.join("; "));
         let at = self.instant(self.preview.at_ms);
         self.fact(Tone::Plain, "looked at", &at);
         self.fact(Tone::Plain, "plan", &self.preview.plan);
@@ -183,20 +187,26 @@ impl Told<'_> {
                     ),
                     (None, Some((opens_ms, closes_ms))) => {
                         let now_ms = self.preview.at_ms;
-                        let closes = self.instant(closes_ms);
+                        let zone = self.look.zone.get();
+                        let edge = |at_ms| window_edge(window, at_ms, zone);
                         let left = closes_ms.saturating_sub(opens_ms.max(now_ms));
                         let left = coarse(u64::try_from(left).unwrap_or(0));
                         if opens_ms <= now_ms {
-                            let text = format!(
-                                "{window}: open until {closes}, {left} left, {needed} needed"
-                            );
-                            (Tone::Good, text)
+                            let text = match edge(closes_ms) {
+                                Some(closes) => format!("open until {closes}, {left} left"),
+                                None => "open, without end".to_owned(),
+                            };
+                            (Tone::Good, format!("{window}: {text}; {needed} needed"))
                         } else {
                             let wait = opens_ms.saturating_sub(now_ms);
                             let wait = coarse(u64::try_from(wait).unwrap_or(0));
-                            let opens = self.instant(opens_ms);
+                            let opens = edge(opens_ms).unwrap_or_default();
+                            let length = match edge(closes_ms) {
+                                Some(_) => format!("for {left}"),
+                                None => "without end".to_owned(),
+                            };
                             let text = format!(
-                                "{window}: opens {opens}, in {wait}, for {left}; {needed} needed"
+                                "{window}: opens {opens}, in {wait}, {length}; {needed} needed"
                             );
                             (Tone::Warn, text)
                         }
@@ -222,7 +232,7 @@ impl Told<'_> {
     }
 
     fn item(&mut self, item: &Item) {
-        let shown = shown(item, self.look.verbosity);
+        let shown = shown(item, self.preview.most_ms(), self.look.verbosity);
         let certainty = item.certainty.words();
         let indent = "  ".repeat(usize::try_from(item.depth).unwrap_or(0).min(12));
         let kind = shown.kind;
@@ -389,205 +399,5 @@ impl Told<'_> {
                 self.line(Tone::Plain, Weight::Always, format!("  {command}"));
             }
         }
-    }
-}
-
-/// One line as it is shown.
-struct Shown {
-    kind: String,
-    text: String,
-    tone: Tone,
-    weight: Weight,
-    details: Vec<String>,
-    more: Vec<(&'static str, String)>,
-}
-
-impl Shown {
-    fn new(kind: &str, text: impl Into<String>) -> Self {
-        Self {
-            kind: kind.to_owned(),
-            text: text.into(),
-            tone: Tone::Plain,
-            weight: Weight::Normal,
-            details: Vec::new(),
-            more: Vec::new(),
-        }
-    }
-
-    fn with(mut self, details: Vec<String>) -> Self {
-        self.details = details;
-        self
-    }
-
-    fn toned(mut self, tone: Tone) -> Self {
-        self.tone = tone;
-        self
-    }
-
-    fn weighing(mut self, weight: Weight) -> Self {
-        self.weight = weight;
-        self
-    }
-}
-
-fn shown(item: &Item, verbosity: i8) -> Shown {
-    match &item.what {
-        What::Finding { name, ok, detail } => {
-            let gap = if detail.is_empty() { "" } else { ": " };
-            let (kind, tone) = if *ok {
-                ("ok", Tone::Good)
-            } else {
-                ("FAILED", Tone::Bad)
-            };
-            Shown::new(kind, format!("{name}{gap}{detail}")).toned(tone)
-        }
-        What::Written { calls, text, .. } => Shown::new(&format!("{calls}?"), text.clone()),
-        What::Call { call } => shown_call(item, call, verbosity),
-    }
-}
-
-fn shown_call(item: &Item, call: &Call, verbosity: i8) -> Shown {
-    match call {
-        Call::Step(step) => shown_step(item, step, verbosity),
-        Call::StepBegin {
-            title,
-            timeout_ms,
-            retries,
-        } => {
-            let mut details = Vec::new();
-            if let Some(ms) = timeout_ms {
-                details.push(format!("at most {} together", show_ms(*ms)));
-            }
-            if *retries > 0 {
-                details.push(format!("tried up to {} times", retries.saturating_add(1)));
-            }
-            Shown::new("group", title).with(details)
-        }
-        Call::BackOut(back_out) => {
-            Shown::new("back-out", "armed by hand").with(vec![back_out_words(back_out)])
-        }
-        Call::PointOfNoReturn { reason } => {
-            Shown::new("NO RETURN", format!("no way back from here on: {reason}")).toned(Tone::Bad)
-        }
-        Call::Watch(watch) => {
-            let mut details = vec![format!("every {}", show_ms(watch.every_ms))];
-            details.push(match (watch.observe, watch.failures) {
-                (true, _) => "only reported".to_owned(),
-                (false, 1) => "the first failure stops the run".to_owned(),
-                (false, n) => format!("{n} failures in a row stop the run"),
-            });
-            if watch.grace_ms > 0 {
-                details.push(format!("not in the first {}", show_ms(watch.grace_ms)));
-            }
-            Shown::new("watch", &watch.name).with(details)
-        }
-        Call::Verify {
-            name, within_ms, ..
-        } => Shown::new("verify", name).with(vec![format!(
-            "must turn true within {}",
-            show_ms(*within_ms)
-        )]),
-        Call::Soak { ms } => Shown::new("soak", show_ms(*ms)),
-        Call::Sleep { ms } => Shown::new("sleep", show_ms(*ms)),
-        Call::WaitForWindow { window } => Shown::new(
-            "window",
-            window.clone().unwrap_or_else(|| "the header's".into()),
-        )
-        .weighing(Weight::Detail),
-        Call::WaitForApproval { name, timeout_ms } => {
-            let limit = timeout_ms.map(|ms| format!("at most {}", show_ms(ms)));
-            Shown::new("approval", format!("`{name}`")).with(limit.into_iter().collect())
-        }
-        Call::Note { warning, text } => {
-            let tone = if *warning { Tone::Warn } else { Tone::Plain };
-            Shown::new(if *warning { "warns" } else { "says" }, text).toned(tone)
-        }
-        Call::Abort { reason } => Shown::new("ABORT", reason).toned(Tone::Bad),
-        Call::Check { name } => {
-            Shown::new("check", name).with(vec!["a failure stops the run".into()])
-        }
-        Call::Read { name, args } => {
-            let texts: Vec<String> = args.iter().map(ToString::to_string).collect();
-            Shown::new("read", format!("{name}({})", texts.join(", "))).weighing(Weight::Detail)
-        }
-        Call::Plan { .. } | Call::StepEnd { .. } => Shown::new("", "").weighing(Weight::Detail),
-    }
-}
-
-fn shown_step(item: &Item, step: &Step, verbosity: i8) -> Shown {
-    let number = item.number.map_or_else(String::new, |n| n.to_string());
-    let mut shown = Shown::new(&format!("step {number}"), &step.title);
-    let is_known = |name: &str| {
-        let mut not_known = item.not_known.iter();
-        !not_known.any(|n| n == name || n.starts_with("all "))
-    };
-    if is_known("timeout") {
-        let limit = show_ms(step.timeout_ms);
-        shown.details.push(format!("at most {limit}"));
-    }
-    if let Some(ms) = step.idle_timeout_ms {
-        shown
-            .details
-            .push(format!("{} without output", show_ms(ms)));
-    }
-    if step.retries > 0 {
-        let tries = step.retries.saturating_add(1);
-        shown.details.push(format!("tried up to {tries} times"));
-    }
-    if let Some(user) = &step.user {
-        shown.details.push(format!("as {user}"));
-    }
-    match &step.deed {
-        Deed::Command(command) => {
-            let command = command.to_string();
-            if command != step.title {
-                shown.more.push(("command", command));
-            }
-        }
-        Deed::PutFile(file) => {
-            let digest = file.sha256.get(..DIGEST).unwrap_or("not there yet");
-            shown.more.push(("content", format!("sha256 {digest}")));
-        }
-        // Its title says all.
-        Deed::ChangeFile(_) => {}
-        Deed::Own { name, args } => {
-            let texts: Vec<String> = args.iter().map(ToString::to_string).collect();
-            shown
-                .more
-                .push(("calls", format!("{name}({})", texts.join(", "))));
-        }
-    }
-    let undone = match &step.back_out {
-        Some(back_out) => back_out_words(back_out),
-        None if !is_known("back_out") => "not known".to_owned(),
-        None => "NONE: it cannot be undone".to_owned(),
-    };
-    shown.more.insert(0, ("back-out", undone));
-    if verbosity > 0 {
-        let names: Vec<&str> = step.env.keys().map(String::as_str).collect();
-        if !names.is_empty() {
-            shown.more.push(("environment", names.join(", ")));
-        }
-        if let Some(cwd) = &step.cwd {
-            shown.more.push(("directory", cwd.clone()));
-        }
-        if step.codes != [0] {
-            let codes: Vec<String> = step.codes.iter().map(ToString::to_string).collect();
-            shown.more.push(("succeeds with", codes.join(", ")));
-        }
-        if !step.abort_on.is_empty() {
-            shown.more.push(("aborted by", step.abort_on.join(", ")));
-        }
-    }
-    shown
-}
-
-fn back_out_words(back_out: &BackOut) -> String {
-    let limit = show_ms(back_out.timeout_ms);
-    match &back_out.undo {
-        Undo::Command(command) => format!("{command}, at most {limit}"),
-        Undo::Closure => format!("a closure, at most {limit}"),
-        Undo::Restore => format!("what was there is put back, at most {limit}"),
-        Undo::Nothing => "nothing to undo".to_owned(),
     }
 }

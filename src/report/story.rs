@@ -216,7 +216,9 @@ impl Story {
         let before = self.last_ms;
         // A wall clock may be set back.
         self.first_ms = self.first_ms.min(event.at_ms);
-        self.last_ms = self.last_ms.max(event.at_ms);
+        if self.end.is_none() {
+            self.last_ms = self.last_ms.max(event.at_ms);
+        }
         let at_ms = event.at_ms;
         match &event.event {
             Event::RunStarted {
@@ -310,6 +312,18 @@ impl Story {
                 self.remark(RemarkKind::Left, at_ms, reason.clone());
             }
             Event::Note { warning, text } => self.note(*warning, text, at_ms),
+            Event::Notified {
+                on, to, problem, ..
+            } => {
+                let on = on.word();
+                match problem.as_str() {
+                    "" => self.note(false, &format!("told {to}: {on}"), at_ms),
+                    _ => {
+                        let text = format!("{to} could not be told of `{on}`: {problem}");
+                        self.note(true, &text, at_ms);
+                    }
+                }
+            }
             Event::RunEnded { end } => {
                 self.end = Some(end.clone());
                 self.close_phase(at_ms);

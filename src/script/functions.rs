@@ -13,6 +13,7 @@ use crate::words::version::Requirement;
 use crate::words::window::Window;
 
 use super::args::Args;
+use super::notify;
 use super::secret_text::SecretText;
 use super::testing::stage::Stage;
 
@@ -59,6 +60,8 @@ pub enum Kind {
     OneOf(&'static [&'static str]),
     /// Permission bits, such as `0o644` or `"0644"`.
     Mode,
+    /// Who is told of a run: a map, or several.
+    Notify,
 }
 
 impl Kind {
@@ -88,6 +91,7 @@ impl Kind {
             Self::Codes => "an array of exit statuses, such as [0, 3]".into(),
             Self::OneOf(words) => format!("one of: {}", words.join(", ")),
             Self::Mode => "permission bits, such as \"0644\"".into(),
+            Self::Notify => notify::WANTS.into(),
         }
     }
 
@@ -149,6 +153,7 @@ impl Kind {
                 ok(text_of(value).is_some_and(|text| words.contains(&text.as_str())))
             }
             Self::Mode => ok(mode_of(value).is_some()),
+            Self::Notify => notify::read(value).map(drop),
         }
     }
 }
@@ -356,6 +361,12 @@ impl Function {
     /// How it is called, in words: `run(cmd)` or `run(cmd, #{…})`.
     #[must_use]
     pub fn forms(&self) -> String {
+        self.calls().join(" or ")
+    }
+
+    /// The ways in which it is called: `run(cmd)`, `run(cmd, #{…})`.
+    #[must_use]
+    pub fn calls(&self) -> Vec<String> {
         let mut names: Vec<&str> = self.params.iter().map(|p| p.name).collect();
         let closure = self.closure.map(|c| c.name);
         let call = |names: &[&str], options: bool| {
@@ -374,7 +385,7 @@ impl Function {
         if !self.options.is_empty() {
             forms.push(call(&names, true));
         }
-        forms.join(" or ")
+        forms
     }
 
     /// The option of this name.

@@ -1,73 +1,62 @@
-//! The page of the manual that lists the functions of a plan, made from their table.
+//! The functions of plans and of tests as parts of a manual, made from their tables.
 
-use std::fmt::Write as _;
+use crate::words::manual::{self, Comment, Form, Module, Owner, Part, Taken};
+use crate::words::place::Place;
 
+use super::api;
 use super::functions::{Function, Param, When};
 
-/// The page, in Markdown.
+/// What plans can call.
 #[must_use]
-pub fn functions_page(functions: &[Function]) -> String {
-    let mut page = String::from(INTRODUCTION);
-    for (heading, when) in [
-        ("The header", When::First),
-        ("In every phase", When::Any),
-        ("At the gate", When::Review),
-        ("In the release", When::Release),
-    ] {
-        let _ = write!(page, "\n## {heading}\n");
-        let mut listed: Vec<&Function> = functions.iter().filter(|f| f.when == when).collect();
-        listed.sort_by_key(|f| f.name);
-        for function in listed {
-            entry(&mut page, function);
-        }
+pub fn functions() -> Part {
+    let all = api::functions();
+    let of = |path: &str, when: When| group(path, all.iter().filter(|f| f.when == when));
+    Part {
+        owner: Owner::Plans,
+        name: "functions".into(),
+        title: "The functions of a plan".into(),
+        about: Comment::of(OF_PLANS),
+        facts: Vec::new(),
+        is_own: false,
+        modules: vec![
+            of("The header", When::First),
+            of("In every phase", When::Any),
+            of("At the gate", When::Review),
+            of("In the release", When::Release),
+        ],
     }
-    page
 }
 
-/// Does a function belong under a heading?
-type IsOf<'a> = &'a dyn Fn(&Function) -> bool;
-
-/// The page of the functions for tests, in Markdown.
+/// What tests can call beside it.
 #[must_use]
-pub fn testing_page(functions: &[Function]) -> String {
-    let mut page = String::from(TESTING);
-    let begins = |function: &Function, words: &[&str]| {
-        words.iter().any(|word| function.name.starts_with(word))
-    };
-    let given = ["given_"];
-    let asserts = ["assert"];
-    let of: [(&str, IsOf<'_>); 3] = [
-        ("What is given", &|f| begins(f, &given)),
-        ("What is asserted", &|f| begins(f, &asserts)),
-        ("What goes wrong, runs, and is looked at", &|f| {
-            !begins(f, &given) && !begins(f, &asserts)
-        }),
-    ];
-    for (heading, is_of) in of {
-        let _ = write!(page, "\n## {heading}\n");
-        let mut listed: Vec<&Function> = functions.iter().filter(|f| is_of(f)).collect();
-        listed.sort_by_key(|f| f.name);
-        for function in listed {
-            entry(&mut page, function);
-        }
+pub fn functions_of_tests() -> Part {
+    let all = api::testing::functions();
+    let given = |f: &&Function| f.name.starts_with("given_");
+    let asserts = |f: &&Function| f.name.starts_with("assert");
+    Part {
+        owner: Owner::Tests,
+        name: "testing-functions".into(),
+        title: "The functions of a test".into(),
+        about: Comment::of(OF_TESTS),
+        facts: Vec::new(),
+        is_own: false,
+        modules: vec![
+            group("What is given", all.iter().filter(given)),
+            group("What is asserted", all.iter().filter(asserts)),
+            group(
+                "What goes wrong, runs, and is looked at",
+                all.iter().filter(|f| !given(f) && !asserts(f)),
+            ),
+        ],
     }
-    page
 }
 
-const TESTING: &str = "\
-# The functions of a test
-
-<!-- Made from the table in src/script/api/testing/; `UPDATE_SNAPSHOTS=1 cargo test --test manual` writes it. -->
-
+const OF_TESTS: &str = "\
 How tests work is told in [Testing plans and helpers](testing.md). These functions are there in files that
 end in `_test.rhai` only; what a plan calls is there [as well](functions.md).
 ";
 
-const INTRODUCTION: &str = "\
-# The functions of a plan
-
-<!-- Made from the table in src/script/api/; `UPDATE_SNAPSHOTS=1 cargo test --test manual` writes it. -->
-
+const OF_PLANS: &str = "\
 Durations are texts (`\"90s\"`, `\"5m\"`, `\"1h30m\"`) or whole seconds. Commands are an array (the
 argument vector, without a shell; preferred) or a text (run by `/bin/sh -c`). Options come last, as a
 map, and before a closure; an unknown key is an error that names the nearest known one. Relative paths
@@ -97,41 +86,45 @@ before it is seen.) A source has at most 4 MiB, 65,534 lines, and 65,534 charact
 characters in it that a reviewer would not see.
 ";
 
-fn entry(page: &mut String, function: &Function) {
-    let _ = write!(
-        page,
-        "\n### `{}`\n\n`{}`\n\n{}\n",
-        function.name,
-        function.forms(),
-        function.doc
-    );
-    let arguments: Vec<&Param> = function
+fn group<'f>(path: &str, functions: impl Iterator<Item = &'f Function>) -> Module {
+    let mut functions: Vec<&Function> = functions.collect();
+    functions.sort_by_key(|function| function.name);
+    Module {
+        path: path.to_owned(),
+        functions: functions.into_iter().map(documented).collect(),
+        ..Module::default()
+    }
+}
+
+fn documented(function: &Function) -> manual::Function {
+    let is_header = function.name == "plan";
+    let arguments = function
         .params
         .iter()
         .chain(function.optional)
         .chain(&function.closure)
-        .collect();
-    if function.options.is_empty() && arguments.is_empty() {
-        return;
-    }
-    page.push_str("\n| | takes | |\n|---|---|---|\n");
-    for param in arguments {
-        row(page, "", param);
-    }
-    for param in function.options {
-        row(
-            page,
-            if function.name == "plan" {
-                ""
-            } else {
-                "option "
-            },
-            param,
-        );
+        .map(|param| taken(param, false));
+    let options = function
+        .options
+        .iter()
+        // The fields of the header are called so.
+        .map(|option| taken(option, !is_header));
+    manual::Function {
+        name: function.name.to_owned(),
+        forms: vec![Form {
+            calls: function.calls(),
+            comment: Comment::of(function.doc),
+            place: Place::default(),
+        }],
+        takes: arguments.chain(options).collect(),
     }
 }
 
-fn row(page: &mut String, word: &str, param: &Param) {
-    let wants = param.kind.wants().replace('|', "\\|");
-    let _ = writeln!(page, "| {word}`{}` | {wants} | {} |", param.name, param.doc);
+fn taken(param: &Param, is_option: bool) -> Taken {
+    Taken {
+        name: param.name.to_owned(),
+        is_option,
+        wants: param.kind.wants(),
+        doc: param.doc.to_owned(),
+    }
 }

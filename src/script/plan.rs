@@ -27,8 +27,22 @@ const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
+    (
+        "std/containers",
+        include_str!("../../stdlib/containers.rhai"),
+    ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
+    (
+        "std/kubernetes",
+        include_str!("../../stdlib/kubernetes.rhai"),
+    ),
+    ("std/notify", include_str!("../../stdlib/notify.rhai")),
+    ("std/releases", include_str!("../../stdlib/releases.rhai")),
+    (
+        "std/strategies",
+        include_str!("../../stdlib/strategies.rhai"),
+    ),
 ];
 
 /// A plan and the modules it imports, read once.
@@ -312,6 +326,11 @@ fn stdlib(path: &str) -> Option<&'static str> {
         .iter()
         .find(|(id, _)| *id == path)
         .map(|(_, text)| *text)
+}
+
+/// The modules that are part of deployrun: path and text.
+pub(super) fn stdlib_sources() -> impl Iterator<Item = (&'static str, &'static str)> {
+    STDLIB.iter().copied()
 }
 
 /// The paths of the modules that are part of deployrun.

@@ -15,7 +15,7 @@ use crate::target::host::Host;
 use crate::target::probe::Cancel;
 use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Step, Undo};
 use crate::words::clock::Clock;
-use crate::words::event::{Verdict, json_text};
+use crate::words::event::{Event, Verdict, json_text};
 use crate::words::mask::Masker;
 use crate::words::place::Place;
 
@@ -70,6 +70,8 @@ pub enum Message {
     },
     /// Something that happened; nobody waits.
     Tell(Input),
+    /// Somebody was told of the run, or could not be: the event that says so.
+    Notified(Box<Event>),
     /// A call; the script waits for the reply.
     Ask {
         /// The call, secrets masked.

@@ -82,12 +82,24 @@ impl Repository {
         self.bare.join("HEAD").exists() && self.git(["cat-file", "-e", &object]).is_ok()
     }
 
-    /// Puts the files of a commit into `dir`, which is not there yet, as they are in the
-    /// repository.
+    /// Puts the files of a commit, or of the directory `within` it, into `dir`, which is not there
+    /// yet, as they are in the repository.
     ///
     /// # Errors
-    /// When the commit is not there or the files can't be written; `dir` is not there then.
-    pub fn take_out(&self, commit: &str, dir: &Path) -> Result<(), String> {
+    /// When the commit or the directory is not there or the files can't be written; `dir` is not
+    /// there then.
+    pub fn take_out(&self, commit: &str, within: Option<&str>, dir: &Path) -> Result<(), String> {
+        if let Some(within) = within {
+            let object = format!("{commit}:{within}");
+            let kind = self.git(["cat-file", "-t", &object]);
+            if kind.as_deref().map(str::trim) != Ok("tree") {
+                let short = commit.get(..12).unwrap_or(commit);
+                let url = &self.url;
+                return Err(format!(
+                    "there is no directory `{within}` in commit {short} of {url}"
+                ));
+            }
+        }
         let parent = dir.parent().unwrap_or(Path::new("/"));
         let wrong = |e: std::io::Error| format!("{}: {e}", parent.display());
         std::fs::create_dir_all(parent).map_err(wrong)?;
@@ -96,6 +108,7 @@ impl Repository {
         let (tree, index) = (beside.join("tree"), beside.join("index"));
         std::fs::create_dir_all(&tree).map_err(wrong)?;
         let args: Vec<OsString> = vec![
+            "--literal-pathspecs".into(),
             "--git-dir".into(),
             self.bare.clone().into(),
             "--work-tree".into(),
@@ -112,10 +125,11 @@ impl Repository {
             "-f".into(),
             commit.into(),
             "--".into(),
-            ".".into(),
+            within.unwrap_or(".").into(),
         ];
+        let taken = within.map_or_else(|| tree.clone(), |within| tree.join(within));
         let done = run(args, |command| command.env("GIT_INDEX_FILE", &index)).and_then(|_| {
-            std::fs::rename(&tree, dir).map_err(|e| format!("{}: {e}", dir.display()))
+            std::fs::rename(&taken, dir).map_err(|e| format!("{}: {e}", dir.display()))
         });
         let _ = std::fs::remove_dir_all(&beside);
         done

@@ -186,6 +186,13 @@ pub struct BackOut {
     pub title: String,
     /// How long it may take, in milliseconds.
     pub timeout_ms: u64,
+    /// What it is about, such as `service nginx`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
+    /// Does it wait until what was done before is undone too, back to the last one that is about the
+    /// same?
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub late: bool,
 }
 
 /// What a step does.

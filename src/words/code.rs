@@ -68,6 +68,10 @@ codes! {
     BadLiteral = Error "bad-literal";
     /// `deployrun.toml` cannot be understood
     BadProject = Error "bad-project";
+    /// An example in a comment has errors
+    BrokenExample = Error "broken-example";
+    /// A link in a comment leads nowhere
+    BrokenLink = Error "broken-link";
     /// The header leaves questions of the checklist open
     Checklist = Warning "checklist";
     /// A word of the language is not there in plans
@@ -147,6 +151,12 @@ impl Code {
     #[must_use]
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|code| code.name() == name)
+    }
+
+    /// Is it about comments, which only `deployrun doc --check` looks at?
+    #[must_use]
+    pub fn is_of_comments(self) -> bool {
+        matches!(self, Self::BrokenExample | Self::BrokenLink)
     }
 
     /// Can it be set to another level?

@@ -333,6 +333,15 @@ pub fn show(duration: Duration) -> String {
     exact(Duration::from_secs(duration.as_secs()))
 }
 
+/// How long something took that was measured in whole milliseconds: never `0s`.
+#[must_use]
+pub fn took(ms: u64) -> String {
+    if ms == 0 {
+        return "<1ms".to_owned();
+    }
+    show(Duration::from_millis(ms))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::call::{Answer, Call, CallId};
 use super::header::Header;
+use super::notice::Occasion;
 use super::outcome::{Outcome, Phase, RunOutcome, StopCause};
 use super::place::Place;
 use super::step::{ProcessFact, StepEnd};
@@ -431,6 +432,21 @@ pub enum Event {
         /// How.
         end: RunEnd,
     },
+    /// Somebody whom the header names was told of the run, or could not be. Of an end they are told
+    /// when it is in the journal: this event stands behind `run-ended` then.
+    Notified {
+        /// Which of those that the header names, from 1.
+        number: usize,
+        /// What of.
+        on: Occasion,
+        /// By which way, without anything secret.
+        to: String,
+        /// Why it is not known that they have heard.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        problem: String,
+        /// Milliseconds it took.
+        took_ms: u64,
+    },
 }
 
 use super::call::Step;
@@ -471,6 +487,7 @@ impl Event {
             Self::Left { .. } => "left",
             Self::Note { .. } => "note",
             Self::RunEnded { .. } => "run-ended",
+            Self::Notified { .. } => "notified",
         }
     }
 
@@ -508,7 +525,8 @@ impl Event {
             | Self::HungUp
             | Self::Left { .. }
             | Self::Note { .. }
-            | Self::RunEnded { .. } => None,
+            | Self::RunEnded { .. }
+            | Self::Notified { .. } => None,
         }
     }
 
@@ -549,7 +567,8 @@ impl Event {
             | Self::Sampled { .. }
             | Self::Tried { .. }
             | Self::HungUp
-            | Self::Note { .. } => false,
+            | Self::Note { .. }
+            | Self::Notified { .. } => false,
         }
     }
 }

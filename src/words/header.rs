@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::notice::Notify;
+
 /// What `plan(#{…})` says. The fields answer the questions that a good deployment plan answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -47,6 +49,9 @@ pub struct Header {
     /// Approvals that must be given before the release begins.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub approvals: Vec<String>,
+    /// Who is told of the run, by the host itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Notify>,
 }
 
 /// The time reserved for the back-out when a plan has a deadline or a window and does not say.
@@ -72,6 +77,7 @@ impl Default for Header {
             deadline_ms: None,
             back_out_within_ms: None,
             approvals: Vec::new(),
+            notify: Vec::new(),
         }
     }
 }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::call::{BackOut, Call, Step, Undo};
 use super::diagnostic::Diagnostic;
+use super::event::LimitBy;
 use super::header::Header;
 use super::place::Place;
 
@@ -261,6 +262,27 @@ impl Preview {
     pub fn without_back_out(&self) -> impl Iterator<Item = &Item> {
         self.steps()
             .filter(|item| item.step().is_some_and(|step| step.back_out.is_none()))
+    }
+
+    /// The most that any step can get, in milliseconds, and what sets it: the deadline or the window,
+    /// each less what is reserved for the back-out.
+    #[must_use]
+    pub fn most_ms(&self) -> Option<(u64, LimitBy)> {
+        let reserved = self.header.reserved_ms();
+        let deadline = self.header.deadline_ms.map(|ms| (ms, LimitBy::Deadline));
+        let look = self.gate.window.as_ref();
+        let opening = look
+            .filter(|look| look.set_aside.is_none())
+            .and_then(|look| look.opening);
+        let window = opening.map(|(opens_ms, closes_ms)| {
+            let open = closes_ms.saturating_sub(opens_ms.max(self.at_ms));
+            (u64::try_from(open).unwrap_or(0), LimitBy::Window)
+        });
+        let (ms, by) = deadline
+            .into_iter()
+            .chain(window)
+            .min_by_key(|(ms, _)| *ms)?;
+        Some((ms.saturating_sub(reserved), by))
     }
 
     /// The time that all armed back-outs may take together, in milliseconds.

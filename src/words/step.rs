@@ -5,7 +5,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -165,7 +164,7 @@ pub struct ProcessFact {
 /// How a step ended, in words that follow its title.
 #[must_use]
 pub fn end_words(end: &StepEnd, limit_by: LimitBy, codes: &[i32]) -> String {
-    let time = duration::show(Duration::from_millis(end.duration_ms));
+    let time = duration::took(end.duration_ms);
     match (&end.cut_off, &end.end) {
         (_, End::Unseen) => "has an unknown end: nobody saw it".to_owned(),
         (_, End::NotStarted { error }) => format!("could not be started: {error}"),

@@ -133,6 +133,24 @@ impl Chromium {
         }
     }
 
+    /// Presses a key that types nothing.
+    pub fn named_key(&mut self, key: &str) {
+        let code = match key {
+            "Enter" => 13,
+            "Escape" => 27,
+            "ArrowUp" => 38,
+            "ArrowDown" => 40,
+            _ => 0,
+        };
+        let text = if key == "Enter" { "\r" } else { "" };
+        for kind in ["keyDown", "keyUp"] {
+            let params = json!({
+                "type": kind, "key": key, "code": key, "windowsVirtualKeyCode": code, "text": text,
+            });
+            self.call("Input.dispatchKeyEvent", params);
+        }
+    }
+
     /// What it has told by this name.
     pub fn told(&self, event: &str) -> Vec<&Value> {
         let of = self.events.iter().filter(|told| told["method"] == event);

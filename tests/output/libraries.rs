@@ -226,6 +226,140 @@ fn what_is_in_the_cache_is_used_offline() {
     teams.run(&["lib", "verify"]).expect(0);
 }
 
+/// Beside it lie other libraries and whatever else the repository holds.
+#[test]
+fn a_library_can_be_a_directory_of_a_repository() {
+    let teams = Teams::new(&PLAN.replace("platform/greet", "mono/greet"));
+    let dir = teams.repository().join("libs/mono");
+    fs::create_dir_all(&dir).expect("a directory");
+    let write = |name: &str, text: &str| fs::write(dir.join(name), text).expect("a file");
+    write("deployrun.toml", &MANIFEST.replace("platform", "mono"));
+    write(
+        "greet.rhai",
+        "import \"./words\" as words;\nfn text(name) { `${words::HELLO}, ${name}\n` }\n",
+    );
+    write("words.rhai", "export const HELLO = \"good morning\";\n");
+    write(
+        "outside.rhai",
+        "import \"../../greet\" as greet;\nfn text(name) { greet::text(name) }\n",
+    );
+    std::os::unix::fs::symlink("../../greet.rhai", dir.join("linked.rhai")).expect("a link");
+    teams.git(&["add", "-A"]);
+    teams.git(&["commit", "-q", "-m", "mono"]);
+    teams.git(&["tag", "mono-1.4.0"]);
+    let url = teams.repository();
+    let add = |path: &str| {
+        let url = url.to_str().expect("a path in UTF-8");
+        let tag = ["--tag", "mono-1.4.0", "--path", path];
+        teams.run(&[&["lib", "add", "mono", "--git", url][..], &tag].concat())
+    };
+    for path in ["libs/nothing", "greet.rhai"] {
+        let refused = add(path).expect(1);
+        let problem = format!("there is no directory `{path}` in commit ");
+        assert!(refused.err.contains(&problem), "{}", refused.err);
+        assert!(!teams.scene.path("deployrun.toml").exists());
+    }
+    let added = add("./libs/mono/").expect(0);
+    let told = [
+        &added.out,
+        &teams.read("deployrun.toml"),
+        &teams.read("deployrun.lock"),
+    ];
+    teams.snapshot("library_within", &told.map(String::as_str).join("\n"));
+    teams.run(&["run", "-y", "plan.rhai"]).expect(0);
+    assert_eq!(teams.read("greeting"), "good morning, shop\n");
+    teams.run(&["lib", "verify"]).expect(0);
+
+    // Nothing else of the repository can be reached.
+    for (module, problem) in [
+        ("outside", "leads outside the library `mono`"),
+        ("linked", "can't be imported"),
+    ] {
+        teams.scene.write(
+            "other.rhai",
+            &PLAN.replace("platform/greet", &format!("mono/{module}")),
+        );
+        let refused = teams.run(&["check", "other.rhai"]).expect(1);
+        assert!(refused.out.contains(problem), "{}", refused.out);
+    }
+
+    // What else changes in the repository is nothing to it; what changes in it is.
+    teams.publish("1.5.0", "fn text(name) { `bye` }\n");
+    let sha256 = |lock: &str| {
+        let line = lock.lines().find(|line| line.starts_with("sha256"));
+        line.map(str::to_owned)
+    };
+    let before = sha256(&teams.read("deployrun.lock"));
+    teams.git(&["tag", "-f", "mono-1.4.0"]);
+    teams.run(&["lib", "update"]).expect(0);
+    assert_eq!(sha256(&teams.read("deployrun.lock")), before);
+    let libraries = fs::read_dir(teams.scene.path("cache/libraries/mono")).expect("the cache");
+    for library in libraries.flatten() {
+        fs::write(
+            library.path().join("words.rhai"),
+            "export const HELLO = \"evil\";\n",
+        )
+        .expect("a file");
+    }
+    let refused = teams.run(&["run", "-y", "plan.rhai"]).expect(1);
+    let text = format!("{}{}", refused.out, refused.err);
+    assert!(text.contains("are not those of deployrun.lock"), "{text}");
+    teams.run(&["lib", "fetch", "--offline"]).expect(0);
+
+    teams.run(&["lib", "vendor"]).expect(0);
+    fs::remove_dir_all(teams.scene.path("cache")).expect("the cache");
+    fs::rename(teams.repository(), teams.scene.path("away")).expect("the repository");
+    assert!(!teams.scene.path("vendor/deployrun/mono/libs").exists());
+    teams.run(&["run", "-y", "plan.rhai"]).expect(0);
+    assert_eq!(teams.read("greeting"), "good morning, shop\n");
+}
+
+const HELPER: &str = r#"//! PostgreSQL.
+import "./sql" as sql;
+
+/// Migrates, and cannot undo it.
+fn migrate(database, dir) {
+    run(["migrate", "--database", database, dir], #{ timeout: "10m" });
+    rnu(["notify"], #{ timeout: "1m" });
+}
+
+/// Undone, but with a slip in an option.
+fn back_up(database) {
+    sql::quoted(database, 1);
+    sql::quotd(database);
+    run(["pg_dump", database], #{ timeout: "10m", back_out: ["rm", "dump"], titel: "back up" });
+}
+"#;
+
+const CALLS: &str = r#"import "platform/postgres" as pg;
+
+plan(#{ name: "shop", environment: "test" });
+pg::migrate("shop");
+pg::back_up("shop", #{ timeout: "1h" });
+pg::restore("shop");
+pg::hidden("shop");
+verify("it is there", || pg::sql::quoted("shop") == pg::sql::WRONG);
+"#;
+
+/// The check knows the functions of libraries, how many arguments they take, and looks at what they do.
+#[test]
+fn the_check_looks_into_libraries() {
+    let teams = Teams::new(CALLS);
+    let dir = teams.repository();
+    fs::write(dir.join("postgres.rhai"), HELPER).expect("a file");
+    let sql = "export const QUOTE = \"'\";\nfn quoted(name) { `'${name}'` }\nprivate fn hidden(x) { x }\n";
+    fs::write(dir.join("sql.rhai"), sql).expect("a file");
+    teams.publish("1.6.0", "fn text(name) { name }\n");
+    teams.add(&["--tag", "v1.6.0"]).expect(0);
+    let found = teams.run(&["check", "plan.rhai"]).expect(1);
+    teams.snapshot("check_into_libraries", &found.out);
+    // A helper alone, as in the pipeline of the library.
+    let own = dir.join("postgres.rhai");
+    let own = own.to_str().expect("a path in UTF-8");
+    let found = teams.run(&["check", own]).expect(1);
+    teams.snapshot("check_a_library", &found.out);
+}
+
 #[test]
 fn a_declaration_that_the_lock_does_not_have_refuses() {
     let teams = Teams::new(PLAN);
@@ -369,9 +503,16 @@ fn what_cannot_be_a_library_is_refused_and_changes_nothing() {
         assert!(!teams.scene.path("deployrun.lock").exists(), "{args:?}");
     }
     teams.run(&["lib", "add", "web"]).expect(2);
-    teams
-        .run(&["lib", "add", "web", "--path", "x", "--git", "y"])
-        .expect(2);
+    let outside = teams
+        .run(&["lib", "add", "web", "--path", "../x", "--git", "y"])
+        .expect(1);
+    assert!(
+        outside
+            .err
+            .contains("`../x` is no directory in a repository"),
+        "{}",
+        outside.err
+    );
     teams
         .run(&["lib", "add", "web", "--path", "x", "--tag", "y"])
         .expect(2);

@@ -8,6 +8,8 @@ mod chromium;
 mod collector;
 mod commands;
 mod diagnostics;
+mod documented;
+mod documenting;
 mod embedding;
 mod help;
 mod inputs;

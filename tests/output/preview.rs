@@ -410,3 +410,36 @@ fn functions_of_a_program_that_act_are_not_called() {
     assert_eq!(preview.exit_status(), 0);
     assert!(!scene.path("state").exists());
 }
+
+/// The deadline and the window, each less what is reserved, bound a step as they do in a run.
+#[test]
+fn a_step_is_told_no_more_than_there_is() {
+    let limits = |header: &str, timeout: &str| -> String {
+        let scene = Scene::new(&format!(
+            "plan(#{{ name: \"x\", version: \"1\", environment: \"test\", back_out_within: \"20s\", {header} }});\n\
+             run(\"true\", #{{ timeout: \"{timeout}\", back_out: () }});\n"
+        ));
+        let told = scene.run(&["preview", "plan.rhai"]).expect(0);
+        let line = told.out.lines().find(|line| line.contains("at most"));
+        line.expect("a limit").trim().to_owned()
+    };
+    assert_eq!(
+        limits("deadline: \"1m\"", "2m"),
+        "plan.rhai:2:1: at most 40s, by the deadline (its own limit is 2m)"
+    );
+    assert_eq!(
+        limits("deadline: \"1m\"", "40s"),
+        "plan.rhai:2:1: at most 40s"
+    );
+    // It is 22:00 there, and the window is open for four hours.
+    let window = "window: \"Sat 22:00-02:00 Europe/Berlin\"";
+    assert_eq!(
+        limits(window, "5h"),
+        "plan.rhai:2:1: at most 3h59m, by the window's end (its own limit is 5h)"
+    );
+    // A window without end bounds nothing.
+    assert_eq!(
+        limits("window: \"daily 00:00-24:00 UTC\"", "5h"),
+        "plan.rhai:2:1: at most 5h"
+    );
+}

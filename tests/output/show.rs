@@ -15,6 +15,32 @@ const RUN: &str = "20260321-2100-0007";
 #[track_caller]
 pub fn validate(document: &str) {
     let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/junit-10.xsd");
+    validate_by(&schema, document);
+}
+
+/// The same with what the schema does not have: the file and the line of a test case, as pytest and
+/// others write them and as forges read them.
+#[track_caller]
+pub fn validate_with_places(document: &str) {
+    let schema = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/junit-10.xsd");
+    let text = std::fs::read_to_string(schema).expect("the schema");
+    let (head, case) = text
+        .split_once("<xs:element name=\"testcase\">")
+        .expect("the test case");
+    let class = "<xs:attribute name=\"classname\" type=\"xs:string\"/>";
+    let places = "<xs:attribute name=\"file\" type=\"xs:string\"/>\
+                  <xs:attribute name=\"line\" type=\"xs:positiveInteger\"/>";
+    assert!(case.contains(class));
+    let case = case.replacen(class, &format!("{class}{places}"), 1);
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("junit.xsd");
+    std::fs::write(&path, format!("{head}<xs:element name=\"testcase\">{case}"))
+        .expect("it can be written");
+    validate_by(&path, document);
+}
+
+#[track_caller]
+fn validate_by(schema: &Path, document: &str) {
     let mut xmllint = Command::new("xmllint")
         .args(["--noout", "--schema"])
         .arg(schema)

@@ -81,6 +81,12 @@ struct Count {
 
 /// Tries all helpers of a module.
 pub fn prove(module: &Module) {
+    prove_every(module, 2);
+}
+
+/// The same with another share of the points at which something goes wrong, for a component that
+/// takes its time: every n-th of them.
+pub fn prove_every(module: &Module, stride: usize) {
     let count = Count::default();
     let mut cells = Vec::new();
     for (helper, h) in module.helpers.iter().enumerate() {
@@ -105,6 +111,7 @@ pub fn prove(module: &Module) {
                 helper,
                 state: &helper.states[*state],
                 count: &count,
+                stride,
             };
             cell.works();
             cell.is_backed_out_when_the_plan_fails();
@@ -127,6 +134,8 @@ struct Cell<'t> {
     helper: &'t Helper,
     state: &'t State,
     count: &'t Count,
+    /// Every how many points are tried.
+    stride: usize,
 }
 
 /// What is compared.
@@ -238,6 +247,12 @@ impl Cell<'_> {
         format!("let done = {};\n", self.helper.call)
     }
 
+    /// Which points are tried: all, or every so many.
+    fn points(&self, first: u64, last: u64) -> impl Iterator<Item = u64> + use<> {
+        let stride = if is_full() { 1 } else { self.stride };
+        (first..=last).step_by(stride)
+    }
+
     fn is_backed_out_when_the_plan_fails(&self) {
         let site = self.site(&(self.plan() + "throw \"the plan fails\";\n"));
         let before = self.look(&site);
@@ -252,7 +267,7 @@ impl Cell<'_> {
     }
 
     fn fails_in_the_middle(&self, writes: u64) {
-        for n in points(1, writes) {
+        for n in self.points(1, writes) {
             let (site, before, finished) = self.run_with("fail-write", n);
             if finished.code == Some(0) {
                 // The last write of all has failed and was made up for.
@@ -270,7 +285,7 @@ impl Cell<'_> {
     fn is_killed_in_the_middle(&self) -> u64 {
         let mut writes = 0;
         for (fault, first) in [("kill-before-write", 1), ("kill-after-write", 2)] {
-            for n in points(first, u64::MAX) {
+            for n in self.points(first, u64::MAX) {
                 let (site, before, finished) = self.run_with(fault, n);
                 if !finished.was_killed() {
                     writes = writes.max(n - 1);
@@ -333,12 +348,6 @@ impl Cell<'_> {
         assert_eq!(finished.code, Some(if acted { 3 } else { 1 }), "{}", told());
         self.assert_as_before(site, before, what, &finished);
     }
-}
-
-/// Which points are tried: all, or every other one.
-fn points(first: u64, last: u64) -> impl Iterator<Item = u64> {
-    let (first, stride) = if is_full() { (1, 1) } else { (first, 2) };
-    (first..=last).step_by(stride)
 }
 
 fn notes(events: &[Value]) -> Vec<String> {

@@ -6,11 +6,16 @@ mod support;
 
 mod archives;
 mod broken;
+mod containers;
 mod examples;
 mod files;
 mod harness;
+mod hook;
 mod http;
 mod killed_steps;
 mod names;
+mod notices;
+mod notify;
+mod releases;
 mod units;
 mod whole_tree;

@@ -29,6 +29,16 @@ pub struct Site {
     state: PathBuf,
 }
 
+/// What has to be ended with a site – a server, containers – its program `bin/at-end` ends.
+impl Drop for Site {
+    fn drop(&mut self) {
+        let at_end = self.path("bin/at-end");
+        if at_end.exists() {
+            let _ = Command::new(at_end).current_dir(self.dir.path()).output();
+        }
+    }
+}
+
 impl Site {
     /// A directory with this plan in it, and a production tree of three entries.
     pub fn new(plan: &str) -> Self {
@@ -106,7 +116,8 @@ impl Site {
         super::journal::events(&self.state)
     }
 
-    /// deployrun with these arguments, reporting in JSON, in a small environment.
+    /// deployrun with these arguments, reporting in JSON, in a small environment. Programs in the
+    /// site's own `bin`, if it has one, come first.
     pub fn command(&self, args: &[&str]) -> Command {
         self.command_of(env!("CARGO_BIN_EXE_deployrun").as_ref(), args)
     }
@@ -114,10 +125,15 @@ impl Site {
     /// The same, with a program before it (such as strace) whose last argument is the binary.
     pub fn command_of(&self, program: &Path, args: &[&str]) -> Command {
         let mut command = Command::new(program);
+        let mut dirs = vec![self.path("bin")];
+        dirs.retain(|dir| dir.is_dir());
+        dirs.extend(std::env::split_paths(
+            &std::env::var_os("PATH").unwrap_or_default(),
+        ));
         command
             .args(args)
             .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("PATH", std::env::join_paths(dirs).expect("a path"))
             .env("HOME", self.dir.path())
             .env("DEPLOYRUN_STATE", &self.state)
             .env("DEPLOYRUN_FORMAT", "json")

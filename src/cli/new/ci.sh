@@ -3,4 +3,7 @@
 set -eu
 cd "$(dirname "$0")"
 
-deployrun check plan.rhai
+deployrun check --deny warnings plan.rhai
+deployrun fmt --check .
+deployrun test
+deployrun preview plan.rhai

@@ -6,6 +6,7 @@ use maud::{Markup, html};
 
 use crate::report::story::BackOutEnd;
 use crate::words::duration;
+use crate::words::notice::Notify;
 use crate::words::outcome::Phase;
 
 use super::text::{Page, span_words, t};
@@ -30,6 +31,14 @@ pub(super) fn section(page: &Page<'_>) -> Option<Markup> {
             ("Expected", ms(plan.expected_ms).unwrap_or_default()),
             ("Deadline", ms(plan.deadline_ms).unwrap_or_default()),
             ("Approvals", plan.approvals.join("; ")),
+            (
+                "Told",
+                plan.notify
+                    .iter()
+                    .map(Notify::words)
+                    .collect::<Vec<_>>()
+                    .join("; "),
+            ),
         ];
         if plan.deadline_ms.is_some() || plan.window.is_some() {
             header.push((

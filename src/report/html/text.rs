@@ -18,13 +18,13 @@ use super::Surroundings;
 const LONGEST: usize = 2000;
 
 /// A text of the run, as it may stand in the page.
-pub(super) struct Text<'t> {
+pub(in crate::report) struct Text<'t> {
     text: &'t str,
     most: usize,
 }
 
 /// A text: what nobody sees is written out, and very much is cut.
-pub(super) fn t(text: &str) -> Text<'_> {
+pub(in crate::report) fn t(text: &str) -> Text<'_> {
     Text {
         text,
         most: LONGEST,
@@ -32,7 +32,7 @@ pub(super) fn t(text: &str) -> Text<'_> {
 }
 
 /// A text of which more is shown.
-pub(super) fn long(text: &str) -> Text<'_> {
+pub(in crate::report) fn long(text: &str) -> Text<'_> {
     Text {
         text,
         most: 256 * 1024,

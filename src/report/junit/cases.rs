@@ -19,6 +19,7 @@ pub(super) struct Suite {
     pub(super) begin_ms: Option<i64>,
     pub(super) ms: Option<u64>,
     pub(super) host: Option<String>,
+    pub(super) file: Option<String>,
     pub(super) properties: Vec<(&'static str, String)>,
     pub(super) cases: Vec<Case>,
 }
@@ -28,6 +29,8 @@ pub(super) struct Suite {
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) class: String,
+    /// Where it stands: file, and line from 1.
+    pub(super) place: Option<(String, u32)>,
     pub(super) ms: Option<u64>,
     pub(super) result: Result,
     /// Tries before the last: how each ended, and its last lines.
@@ -123,6 +126,7 @@ pub(super) fn suites(story: &Story, program: &str) -> Vec<Suite> {
         name: name.to_owned(),
         begin_ms: cases.iter().map(|case| case.at_ms).min(),
         ms: Some(cases.iter().filter_map(|case| case.ms).sum()),
+        file: None,
         host: None,
         properties: Vec::new(),
         cases,

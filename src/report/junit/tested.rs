@@ -13,6 +13,7 @@ pub fn tested(results: &[TestResult], faulty: &[(String, String)]) -> String {
         if suites.last().is_none_or(|suite| suite.name != result.file) {
             suites.push(Suite {
                 name: result.file.clone(),
+                file: Some(result.file.clone()),
                 ms: Some(0),
                 ..Suite::default()
             });
@@ -26,9 +27,11 @@ pub fn tested(results: &[TestResult], faulty: &[(String, String)]) -> String {
     for (file, problem) in faulty {
         suites.push(Suite {
             name: file.clone(),
+            file: Some(file.clone()),
             cases: vec![Case {
                 name: "the file has no errors".into(),
                 class: class(file),
+                place: Some((file.clone(), 0)),
                 result: Result::Error {
                     kind: "faulty".into(),
                     message: problem.lines().next().unwrap_or_default().to_owned(),
@@ -46,6 +49,7 @@ fn case(result: &TestResult, ms: u64) -> Case {
     Case {
         name: result.name.clone(),
         class: class(&result.file),
+        place: Some((result.file.clone(), result.line)),
         ms: Some(ms),
         result: match &result.failure {
             None if result.skipped => Result::Skipped {

@@ -50,6 +50,9 @@ fn write_suite(xml: &mut Xml, suite: &Suite) -> io::Result<()> {
     if let Some(ms) = suite.ms {
         attributes.push(attribute("time", &seconds(ms)));
     }
+    if let Some(file) = &suite.file {
+        attributes.push(attribute("file", file));
+    }
     if let Some(at) = suite.begin_ms.and_then(timestamp) {
         attributes.push(attribute("timestamp", &at));
     }
@@ -86,6 +89,13 @@ fn write_case(xml: &mut Xml, case: &Case) -> io::Result<()> {
         attribute("name", &case.name),
         attribute("classname", &case.class),
     ];
+    // Of test cases the schema has no such attributes; who shows tests beside their code wants them.
+    if let Some((file, line)) = &case.place {
+        attributes.push(attribute("file", file));
+        if *line > 0 {
+            attributes.push(attribute("line", &line.to_string()));
+        }
+    }
     if let Some(ms) = case.ms {
         attributes.push(attribute("time", &seconds(ms)));
     }

@@ -2,6 +2,7 @@
 
 use crate::report::line::{Line, Tone, first_line};
 use crate::words::event::Event;
+use crate::words::notice::Notify;
 
 use super::{Lines, Start, show_ms};
 
@@ -95,6 +96,8 @@ impl Lines {
         }
         self.fact("owner", &header.owner);
         self.fact("support", &header.support);
+        let told: Vec<String> = header.notify.iter().map(Notify::words).collect();
+        self.fact("told", &told.join("; "));
         if self.look.verbosity > 0 {
             let state = self.look.state_dir.clone();
             self.fact("state", &state);

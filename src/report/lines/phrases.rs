@@ -6,6 +6,8 @@ use jiff::tz::TimeZone;
 
 use crate::words::call::Answer;
 use crate::words::duration;
+use crate::words::event::LimitBy;
+use crate::words::window::Window;
 
 /// An instant for people: `Sat 2026-03-21 22:00:00 +01:00`.
 #[must_use]
@@ -19,19 +21,38 @@ pub fn show_instant(at_ms: i64, zone: &TimeZone) -> String {
     }
 }
 
+/// An edge of a window, in the window's zone, and in the reader's own where the clock shows something
+/// else there. `None` when the window has no such edge.
+pub(in crate::report) fn window_edge(
+    window: &str,
+    at_ms: i64,
+    reader: &TimeZone,
+) -> Option<String> {
+    let at = jiff::Timestamp::from_millisecond(at_ms).ok()?;
+    let is_last = at.as_millisecond() == jiff::Timestamp::MAX.as_millisecond();
+    if is_last || at == jiff::Timestamp::MIN {
+        return None;
+    }
+    let zone = Window::parse(window)
+        .ok()
+        .and_then(|w| w.zone())
+        .unwrap_or_else(|| reader.clone());
+    let (there, here) = (at.to_zoned(zone.clone()), at.to_zoned(reader.clone()));
+    let name = zone
+        .iana_name()
+        .map_or(String::new(), |name| format!(" {name}"));
+    let mut text = format!("{}{name}", there.strftime("%a %Y-%m-%d %H:%M %:z"));
+    if there.offset() != here.offset() {
+        let local = here.strftime("%a %H:%M %:z");
+        text.push_str(&format!(" (here {local})"));
+    }
+    Some(text)
+}
+
 /// Milliseconds for people.
 #[must_use]
 pub fn show_ms(ms: u64) -> String {
     duration::show(Duration::from_millis(ms))
-}
-
-/// How long something took.
-pub(in crate::report) fn took(ms: u64) -> String {
-    if ms == 0 {
-        "<1ms".to_owned()
-    } else {
-        show_ms(ms)
-    }
 }
 
 /// A time that is far off, in whole minutes; never more than it is.
@@ -70,4 +91,15 @@ pub(super) fn thrown(answer: &Answer) -> Option<&str> {
 #[must_use]
 pub fn whole_commands(text: &str, program: &str) -> String {
     text.replace("`deployrun ", &format!("`{program} "))
+}
+
+/// What sets the limit of a step; its own timeout goes without saying.
+pub(in crate::report) fn limit_words(by: LimitBy) -> &'static str {
+    match by {
+        LimitBy::Timeout => "",
+        LimitBy::Group => ", by its group",
+        LimitBy::Deadline => ", by the deadline",
+        LimitBy::Window => ", by the window's end",
+        LimitBy::BackOut => ", by the back-out",
+    }
 }

@@ -27,14 +27,10 @@ impl Lines {
         self.blank();
         self.tell_outcome(&end);
         self.tell_cause(&end);
-        match end.outcome {
-            RunOutcome::Refused => self.tell_failed_findings(),
-            RunOutcome::Released => self.tell_left_running(),
-            RunOutcome::BackedOut | RunOutcome::Stuck => {
-                self.tell_undone(&end);
-                self.tell_left_running();
-            }
+        if end.outcome == RunOutcome::Refused {
+            self.tell_failed_findings();
         }
+        // What a person has to see to comes before what is well.
         for item in &end.still_changed {
             self.tell_still_changed(item);
         }
@@ -44,6 +40,8 @@ impl Lines {
         for process in &end.survivors {
             self.named(Tone::Bad, "lives on", &process_words(process));
         }
+        self.tell_undone(&end);
+        self.tell_left_running();
         self.tell_loud_facts();
         self.tell_what_next(&end);
     }
@@ -109,10 +107,8 @@ impl Lines {
     }
 
     fn tell_undone(&mut self, end: &RunEnd) {
-        // The last one to be undone was the first one to be done.
-        for undone in self.undone.clone() {
-            let text = format!("{} (by: `{}`)", undone.title, undone.by);
-            self.named(Tone::Good, "undone", &text);
+        if !matches!(end.outcome, RunOutcome::BackedOut | RunOutcome::Stuck) {
+            return;
         }
         for title in end.without_back_out.iter().rev() {
             let text = format!(
@@ -120,6 +116,11 @@ impl Lines {
                 first_line(title)
             );
             self.named(Tone::Bad, "NOT undone", &text);
+        }
+        // The last one to be undone was the first one to be done.
+        for undone in self.undone.clone() {
+            let text = format!("{} (by: `{}`)", undone.title, undone.by);
+            self.named(Tone::Good, "undone", &text);
         }
     }
 

@@ -9,7 +9,7 @@ use crate::words::outcome::Outcome;
 use crate::words::place::Place;
 use crate::words::step::{End, ProcessFact, StepEnd, end_words};
 
-use super::{Activity, Group, Lines, StepStory, Undone, show_ms, thrown, took};
+use super::{Activity, Group, Lines, StepStory, Undone, limit_words, show_ms, thrown, took};
 
 /// Lines of a step's output that are told where it was not shown as it came.
 const TAIL: usize = 10;
@@ -465,16 +465,6 @@ fn undo_words(id: &CallId, step: &Step) -> Option<String> {
         Some(back_out) if back_out.undo == Undo::Nothing => "nothing to undo".to_owned(),
         Some(back_out) => format!("back-out: `{}`", first_line(&back_out.title)),
     })
-}
-
-fn limit_words(by: LimitBy) -> &'static str {
-    match by {
-        LimitBy::Timeout => "",
-        LimitBy::Group => ", by its group",
-        LimitBy::Deadline => ", by the deadline",
-        LimitBy::Window => ", by the window's end",
-        LimitBy::BackOut => ", by the back-out",
-    }
 }
 
 /// A process for people: `pid 4711, state S: sleep 100`.

@@ -5,10 +5,10 @@ use crate::words::call::{Answer, Call, CallId, Watch};
 use crate::words::event::{Event, Verdict};
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
-use crate::words::window::{Opening, Window};
 
 use super::{
     Activity, Began, Lines, Stop, coarse, positive, quoted, show_ms, took, whole_commands,
+    window_edge,
 };
 
 const LOCK: &str = "lock";
@@ -161,25 +161,7 @@ impl Lines {
         opens_ms: i64,
         closes_ms: i64,
     ) -> (Option<String>, Option<String>) {
-        let zone = Window::parse(window)
-            .ok()
-            .and_then(|w| w.zone())
-            .unwrap_or_else(|| self.look.zone.get().clone());
-        let edge = |at_ms: i64| {
-            let at = jiff::Timestamp::from_millisecond(at_ms).ok()?;
-            if Opening::new(at, at).is_endless() || at == jiff::Timestamp::MIN {
-                return None;
-            }
-            let there = at.to_zoned(zone.clone());
-            let here = at.to_zoned(self.look.zone.get().clone());
-            let name = zone.iana_name().map_or(String::new(), |n| format!(" {n}"));
-            let mut text = format!("{}{name}", there.strftime("%a %Y-%m-%d %H:%M %:z"));
-            if there.offset() != here.offset() {
-                let local = here.strftime("%a %H:%M %:z");
-                text.push_str(&format!(" (here {local})"));
-            }
-            Some(text)
-        };
+        let edge = |at_ms| window_edge(window, at_ms, self.look.zone.get());
         (edge(opens_ms), edge(closes_ms))
     }
 

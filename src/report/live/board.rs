@@ -216,7 +216,8 @@ impl Board {
             | Event::BackOutStarted { .. }
             | Event::BackOutVoid { .. }
             | Event::BackOutEnded { .. } => self.on_process(&event.event, at_ms),
-            Event::Finding { .. } | Event::HungUp | Event::Note { .. } => {}
+            Event::Finding { .. } | Event::HungUp | Event::Note { .. } | Event::Notified { .. } => {
+            }
         }
         self.on_group(&event.event);
     }

@@ -208,6 +208,18 @@ impl Spans {
                 let name = if *warning { "warning" } else { "note" };
                 self.happened(name, vec![said("deployrun.text", text)]);
             }
+            Event::Notified {
+                on, to, problem, ..
+            } => {
+                let mut said_of = vec![
+                    attribute("deployrun.event", on.word()),
+                    said("deployrun.told", to),
+                ];
+                if !problem.is_empty() {
+                    said_of.push(said("deployrun.problem", problem));
+                }
+                self.happened("told", said_of);
+            }
             _ => {}
         }
     }

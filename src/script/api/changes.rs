@@ -316,6 +316,8 @@ fn act(args: &Args, at: &str, change: Change, title: String) -> Result<Dynamic, 
         undo: Undo::Restore,
         title: format!("put back {}", change.path),
         timeout_ms: args.ms("back_out_timeout").unwrap_or(BACK_OUT_TIMEOUT_MS),
+        about: None,
+        late: false,
     };
     let mut step = step_of(args, Deed::ChangeFile(change), title);
     step.back_out = Some(back_out);

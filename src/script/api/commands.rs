@@ -27,6 +27,14 @@ const PROBE_OUTPUT_MAX: u64 = 4 << 20;
 /// The time between two tries when the plan does not say.
 const RETRY_DELAY_MS: u64 = 1000;
 
+/// What tells back-outs that belong together.
+pub(super) const ABOUT: Param = param(
+    "about",
+    Kind::Text,
+    "What it is about, such as `service nginx`: late back-outs wait for what came before, but only \
+     back to this one if they are about the same.",
+);
+
 const RUN: &[Param] = &[
     param(
         "title",
@@ -90,6 +98,14 @@ const RUN: &[Param] = &[
         Kind::Duration,
         "How long the back-out may take; 5m without it.",
     ),
+    param(
+        "back_out_late",
+        Kind::Bool,
+        "Does the back-out wait until what was done before the step is undone too, back to the last \
+         step that is `about` the same, else to the begin of the run? For what makes changed files \
+         take effect, such as a reload.",
+    ),
+    ABOUT,
     param(
         "idempotent",
         Kind::Bool,
@@ -191,40 +207,25 @@ fn back_out_of(args: &Args, title: &str) -> (Option<BackOut>, Option<Closure>) {
     if !args.has("back_out") {
         return (None, None);
     }
-    let timeout_ms = args.ms("back_out_timeout").unwrap_or(BACK_OUT_TIMEOUT_MS);
-    if args.is_unit("back_out") {
-        let back_out = BackOut {
-            undo: Undo::Nothing,
-            title: title.to_owned(),
-            timeout_ms,
-        };
-        return (Some(back_out), None);
-    }
-    match args.command("back_out") {
+    let (undo, title, closure) = match args.command("back_out") {
         Some(command) => {
             let title = title_of(&command);
-            (
-                Some(BackOut {
-                    undo: Undo::Command(command),
-                    title,
-                    timeout_ms,
-                }),
-                None,
-            )
+            (Undo::Command(command), title, None)
         }
+        None if args.is_unit("back_out") => (Undo::Nothing, title.to_owned(), None),
         None => {
             let title = format!("undo of {title}");
-            let closure = args.closure("back_out");
-            (
-                Some(BackOut {
-                    undo: Undo::Closure,
-                    title,
-                    timeout_ms,
-                }),
-                closure,
-            )
+            (Undo::Closure, title, args.closure("back_out"))
         }
-    }
+    };
+    let back_out = BackOut {
+        undo,
+        title,
+        timeout_ms: args.ms("back_out_timeout").unwrap_or(BACK_OUT_TIMEOUT_MS),
+        about: args.text("about"),
+        late: args.bool("back_out_late").unwrap_or(false),
+    };
+    (Some(back_out), closure)
 }
 
 /// A command in one line that reports can hold.

@@ -5,10 +5,10 @@ use serde_json::{Value, json};
 
 use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
-use crate::script::secret_source::SecretSource;
 use crate::script::secret_text::SecretText;
 use crate::script::value::from_json;
 use crate::supervisor::fiber::Halt;
+use crate::target::secret_source::SecretSource;
 use crate::target::{http, probe};
 use crate::words::call::Failure;
 

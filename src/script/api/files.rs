@@ -152,6 +152,8 @@ fn put(args: &Args, function: &str, file: PutFile, title: String) -> Result<Dyna
         undo: Undo::Restore,
         title: format!("put back {}", file.path),
         timeout_ms: BACK_OUT_TIMEOUT_MS,
+        about: None,
+        late: false,
     };
     let mut step = step_of(args, Deed::PutFile(file), title);
     step.back_out = Some(back_out);

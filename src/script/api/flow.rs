@@ -10,7 +10,7 @@ use crate::script::functions::{Function, Handler, Kind, Param, When, param};
 use crate::supervisor::fiber::Halt;
 use crate::words::call::{BackOut, Call, Undo};
 
-use super::commands::{BACK_OUT_TIMEOUT_MS, title_of};
+use super::commands::{ABOUT, BACK_OUT_TIMEOUT_MS, title_of};
 
 const STEP: &[Param] = &[
     param(
@@ -31,6 +31,13 @@ const BACK_OUT: &[Param] = &[
         "timeout",
         Kind::Duration,
         "How long it may take; 5m without it.",
+    ),
+    ABOUT,
+    param(
+        "late",
+        Kind::Bool,
+        "Does it wait until what was done before is undone too, back to the last step that is `about` \
+         the same, else to the begin of the run?",
     ),
 ];
 
@@ -155,6 +162,8 @@ fn back_out(args: &Args) -> Result<Dynamic, Halt> {
         undo,
         title,
         timeout_ms,
+        about: args.text("about"),
+        late: args.bool("late").unwrap_or(false),
     });
     args.fiber
         .perform_with("back_out", call, args.place.clone(), closure)?;

@@ -4,8 +4,9 @@ use rhai::Dynamic;
 
 use crate::script::args::Args;
 use crate::script::functions::{Function, Handler, Kind, Param, When, param};
+use crate::script::notify;
 use crate::supervisor::fiber::Halt;
-use crate::words::call::Call;
+use crate::words::call::{Call, Failure};
 use crate::words::header::{DEFAULT_ENVIRONMENT, Header};
 use crate::words::window::Window;
 
@@ -60,6 +61,11 @@ const FIELDS: &[Param] = &[
         Kind::TextList,
         "Approvals that must be given before the release begins.",
     ),
+    param(
+        "notify",
+        Kind::Notify,
+        "Who is told of the start and of the end, by the host itself; see [notices](notices.md).",
+    ),
 ];
 
 pub(super) fn functions() -> Vec<Function> {
@@ -99,9 +105,13 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
         deadline_ms: args.ms("deadline"),
         back_out_within_ms: args.ms("back_out_within"),
         approvals: args.texts("approvals"),
+        notify: match args.given("notify") {
+            Some(value) => notify::read(value).map_err(|wrong| Failure::new(wrong))?,
+            None => Vec::new(),
+        },
     };
     if let Some(problem) = problem(&header) {
-        return Err(Halt::Throw(crate::words::call::Failure::new(problem)));
+        return Err(Halt::Throw(Failure::new(problem)));
     }
     args.fiber
         .perform("plan", Call::Plan { header }, args.place.clone())?;

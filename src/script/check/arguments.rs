@@ -4,6 +4,7 @@ use rhai::{Dynamic, Expr, FnPtr};
 
 use crate::script::args;
 use crate::script::functions::{Function, Kind, Param, shown};
+use crate::script::notify;
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
@@ -165,6 +166,7 @@ fn wrong(kind: Kind, value: &Expr) -> Option<(String, &Expr)> {
             Kind::Any | Kind::BackOut | Kind::Closure | Kind::Answer | Kind::Condition => None,
             _ => not("a closure"),
         },
+        Worth::Map | Worth::Array if kind == Kind::Notify => notify(value),
         Worth::Map => match kind {
             Kind::Any => None,
             Kind::Texts => items(value).find_map(|item| match worth(item) {
@@ -184,6 +186,26 @@ fn wrong(kind: Kind, value: &Expr) -> Option<(String, &Expr)> {
             Kind::Codes => in_array(value, Dynamic::is_int),
             _ => not("an array"),
         },
+    }
+}
+
+/// What is certainly wrong with a `notify` of which something is computed.
+fn notify(value: &Expr) -> Option<(String, &Expr)> {
+    match value {
+        Expr::FnCall(call, _) if call.name == "secret" => Some((notify::FETCHED.into(), value)),
+        Expr::Array(..) => items(value).find_map(|item| wrong(Kind::Notify, item)),
+        Expr::Map(parts, _) => {
+            let mut keys = parts.0.iter().map(|(key, _)| key.name.as_str());
+            if let Some(text) = keys.find_map(notify::unknown_key) {
+                return Some((text, value));
+            }
+            items(value).find_map(|item| match item {
+                Expr::FnCall(..) => notify(item),
+                Expr::Map(..) => items(item).find_map(notify),
+                _ => None,
+            })
+        }
+        _ => None,
     }
 }
 

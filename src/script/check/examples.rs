@@ -43,7 +43,8 @@ fn explanations_are_true() {
     let mut wrong = Vec::new();
     let shown =
         |found: &[Diagnostic]| -> String { found.iter().map(|d| format!("{d}\n")).collect() };
-    for &code in Code::ALL {
+    // Those of comments are tried where comments are looked at.
+    for &code in Code::ALL.iter().filter(|code| !code.is_of_comments()) {
         let explanation = code.explanation();
         let faults = found(&explanation.wrong, code);
         if faults.is_empty() || faults.iter().any(|d| d.code != code) {

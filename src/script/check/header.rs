@@ -74,7 +74,7 @@ pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
         let place = notes.place(acts.map_or(Position::NONE, |call| call.pos));
         let text = "the plan has no header";
         let hint = format!(
-            "begin with plan(#{{ name: \"…\", … }}); its fields are: name, {}, back_out_within, approvals",
+            "begin with plan(#{{ name: \"…\", … }}); its fields are: name, {}, back_out_within, approvals, notify",
             CHECKLIST
                 .iter()
                 .map(|(field, _)| *field)

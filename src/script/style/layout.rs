@@ -62,8 +62,8 @@ fn settled<'t>(tokens: &[Token<'t>]) -> Vec<Token<'t>> {
         }
         if let Some(before) = before {
             let joins_end = matches!(token.text, "else" | "catch") && before.text == "}";
-            let joins_head =
-                token.text == "{" && (ends_operand && before.text != "}" || before.text == "else");
+            let is_alone = matches!(before.text, "else" | "try" | "catch" | "loop" | "do");
+            let joins_head = token.text == "{" && (ends_operand && before.text != "}" || is_alone);
             if joins_end || (joins_head && !before.is_comment()) {
                 token.breaks = 0;
             }

@@ -4,8 +4,8 @@
 //! lists and the columns of comments are set. What is written is compared with what was there before
 //! anything is replaced: it must have the same tokens and the same syntax tree.
 
-mod layout;
-mod tokens;
+pub(super) mod layout;
+pub(super) mod tokens;
 
 use std::sync::LazyLock;
 

@@ -122,3 +122,122 @@ fn all_sources_of_this_house_keep_their_meaning() {
         "only {styled_ones} sources could be parsed"
     );
 }
+
+/// Scripts that use all of the language between them, in no style at all.
+fn scripts() -> Vec<(String, String)> {
+    let mut paths = Vec::new();
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    sources(&root.join("tests/style"), &mut paths);
+    paths.sort();
+    let read = |path: std::path::PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a script");
+        (path.display().to_string(), text)
+    };
+    let all: Vec<(String, String)> = paths.into_iter().map(read).collect();
+    assert!(all.len() >= 15, "only {} scripts were found", all.len());
+    all
+}
+
+#[test]
+fn the_scripts_use_all_of_the_language() {
+    let all: String = scripts().into_iter().map(|(_, text)| text).collect();
+    let seen: std::collections::HashSet<&str> = tokens::tokens(&all)
+        .iter()
+        .filter(|token| {
+            matches!(
+                token.kind,
+                tokens::Kind::Word | tokens::Kind::Sign | tokens::Kind::Open
+            )
+        })
+        .map(|token| token.text)
+        .collect();
+    const ALL: &str = "let const if else switch do while until loop for in continue break return throw try \
+        catch import export as global private fn this true false type_of \
+        + - * / % ** << >> & | ^ == != < <= > >= && || ! !in ?? = += -= *= /= %= **= <<= >>= &= |= ^= \
+        .. ..= . ?. :: => : ; , _ ( [ ?[ { #{";
+    let missing: Vec<&str> = ALL
+        .split_whitespace()
+        .filter(|word| !seen.contains(word))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn scripts_in_no_style_keep_their_meaning_and_find_one() {
+    for (name, text) in scripts() {
+        let once = styled(&name, &text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_ne!(once, text, "{name} is in style already");
+        assert_eq!(
+            styled(&name, &once).expect("it can be parsed"),
+            once,
+            "{name}"
+        );
+    }
+}
+
+/// A source with other space between its tokens, where there is any; `lines`: other line breaks too.
+fn mangled(text: &str, lines: bool, mut random: impl FnMut(usize) -> usize) -> String {
+    let mut out = String::new();
+    let mut before: Option<tokens::Token<'_>> = None;
+    for token in tokens::tokens(text) {
+        let is_behind_comment = before.is_some_and(|b| b.kind == tokens::Kind::LineComment);
+        // A text that goes on in further lines is moved with its begin.
+        let is_long = token.text.contains('\n');
+        if token.breaks > 0 {
+            let breaks = match lines {
+                true if !is_behind_comment && !is_long && !token.is_comment() => random(3),
+                _ => token.breaks,
+            };
+            out.push_str(&"\n".repeat(breaks));
+            let indent = if is_long { token.column } else { random(9) };
+            out.push_str(&" ".repeat(indent + usize::from(breaks == 0)));
+        } else if token.is_apart && before.is_some() {
+            out.push_str(if is_long {
+                " "
+            } else {
+                [" ", "  ", "\t", " \t  "][random(4)]
+            });
+        }
+        out.push_str(token.text);
+        before = Some(token);
+    }
+    out
+}
+
+#[test]
+fn space_between_tokens_does_not_matter() {
+    let scripts = scripts();
+    let mut seed = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = move |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % 1_000_003).expect("small") % below
+    };
+    for (name, text) in &scripts {
+        let style = styled(name, text).expect("it can be parsed");
+        let is_plain = !tokens::tokens(text)
+            .iter()
+            .any(|token| token.text.contains('\n'));
+        for _ in 0..20 {
+            let other = mangled(text, false, &mut random);
+            let once =
+                styled(name, &other).unwrap_or_else(|error| panic!("{name}: {error}\n{other}"));
+            if is_plain {
+                assert_eq!(once, style, "{name}");
+            }
+            let other = mangled(text, true, &mut random);
+            // Where a line breaks can be a part of the meaning: then there is nothing to keep.
+            let once = match styled(name, &other) {
+                Ok(once) => once,
+                Err(StyleError::Changed) => panic!("{name} was changed:\n{other}"),
+                Err(_) => continue,
+            };
+            assert_eq!(
+                styled(name, &once).expect("it can be parsed"),
+                once,
+                "{name}\n{other}"
+            );
+        }
+    }
+}

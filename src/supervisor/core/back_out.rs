@@ -1,23 +1,27 @@
 //! Backing out: the reverse of what was armed.
 
+use std::cmp::Reverse;
+
 use crate::words::call::{CallId, Undo};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::Outcome;
 use crate::words::step::end_words;
 
-use super::state::ArmedStatus;
+use super::state::{Armed, ArmedStatus};
 use super::steps::outcome_of;
 use super::{Action, Core, Ended, Try};
 
 impl Core {
-    /// Starts the youngest back-out that is armed, of those at `from` and after.
+    /// Starts the back-out that is next, of those at `from` and after: the youngest, but for those that
+    /// wait.
     pub(super) fn start_back_out(&mut self, from: usize) {
-        let youngest = self
-            .armed
-            .iter()
-            .skip(from)
-            .rfind(|a| a.status == ArmedStatus::Armed);
-        let Some(armed) = youngest else { return };
+        let is_armed = |at: &usize| self.armed[*at].status == ArmedStatus::Armed;
+        let next = (from..self.armed.len())
+            .filter(is_armed)
+            .max_by_key(|at| (self.turn(*at), Reverse(*at)));
+        let Some(armed) = next.and_then(|at| self.armed.get(at)) else {
+            return;
+        };
         let (id, back_out, attempt) =
             (armed.id.clone(), armed.back_out.clone(), armed.attempts + 1);
         let step_outcome = if armed.own {
@@ -40,6 +44,23 @@ impl Core {
             attempt,
             back_out.undo == Undo::Closure,
         );
+    }
+
+    /// When it is the turn of the back-out at `at`: the higher, the sooner. One that is late comes just
+    /// before the youngest of those armed before it that is about the same, and behind all others if
+    /// there is none. What has been undone, or never acted, holds no place.
+    fn turn(&self, at: usize) -> usize {
+        let back_out = &self.armed[at].back_out;
+        if !back_out.late {
+            return 2 * at + 1;
+        }
+        let about_the_same = |other: &Armed| {
+            other.status == ArmedStatus::Armed
+                && back_out.about.is_some()
+                && other.back_out.about == back_out.about
+        };
+        let before = self.armed[..at].iter().rposition(about_the_same);
+        before.map_or(0, |before| 2 * before + 2)
     }
 
     fn run_back_out(

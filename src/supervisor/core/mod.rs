@@ -9,6 +9,7 @@ mod back_out;
 mod calls;
 mod gate;
 mod limits;
+mod notices;
 #[cfg(test)]
 pub(crate) mod simulation;
 mod state;

@@ -7,6 +7,7 @@ use crate::words::call::{Answer, BackOut, Call, CallId, Step, Undo};
 use crate::words::clock::Now;
 use crate::words::event::{Event, LimitBy, RunEnd, Unwritten, Verdict};
 use crate::words::header::Header;
+use crate::words::notice::Occasion;
 use crate::words::outcome::{Outcome, Phase, StopCause};
 use crate::words::place::Place;
 use crate::words::step::{End, ProcessFact, StepEnd};
@@ -202,6 +203,8 @@ pub struct Core {
     pub(super) survivors: Vec<ProcessFact>,
     pub(super) interrupts: u32,
     pub(super) end: Option<RunEnd>,
+    /// Whom of the header somebody tried to tell, and what of.
+    pub(super) told: BTreeSet<(usize, Occasion)>,
     // What follows does not outlive the process.
     pub(super) gate: Gate,
     pub(super) waiting: BTreeMap<CallId, Waiting>,
@@ -261,6 +264,7 @@ impl Core {
             survivors: Vec::new(),
             interrupts: 0,
             end: None,
+            told: BTreeSet::new(),
             gate: Gate::Closed,
             waiting: BTreeMap::new(),
             retry_at: BTreeMap::new(),
@@ -589,6 +593,9 @@ impl Core {
             }
             Event::Interrupted { count, .. } => self.interrupts = *count,
             Event::RunEnded { end } => self.end = Some(end.clone()),
+            Event::Notified { number, on, .. } => {
+                self.told.insert((*number, *on));
+            }
             Event::RunStarted { .. }
             | Event::RunResumed { .. }
             | Event::LockWaited { .. }

@@ -4,6 +4,7 @@
 //! a channel, signals and time come in as inputs like anything else.
 
 mod diagnostics;
+mod notices;
 mod record;
 mod steps;
 
@@ -100,6 +101,7 @@ pub struct Driver<S: Scripts> {
     raw: HashMap<CallId, Call>,
     steps: HashMap<Try, StepInFlight>,
     standby: Standby,
+    notices: notices::Notices,
     samples: HashMap<CallId, Sample>,
     next_token: u64,
     finished: bool,
@@ -138,6 +140,7 @@ impl<S: Scripts> Driver<S> {
             raw: HashMap::new(),
             steps: HashMap::new(),
             standby,
+            notices: notices::Notices::default(),
             samples: HashMap::new(),
             next_token: 0,
             finished: false,
@@ -181,6 +184,7 @@ impl<S: Scripts> Driver<S> {
         }
         self.scripts.stop_plan();
         self.flush();
+        self.tell_the_end(&mut signals).await;
         Ok((self.core, self.book))
     }
 
@@ -215,6 +219,7 @@ impl<S: Scripts> Driver<S> {
                 }
                 self.take(input);
             }
+            Message::Notified(event) => self.on_notified(*event),
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
                     Input::Call { id, .. }
@@ -332,6 +337,9 @@ impl<S: Scripts> Driver<S> {
             tracing::debug!("action: {}", diagnostics::action_words(action));
         }
         self.carry_out(actions);
+        if self.core.end().is_none() {
+            self.tell_people(None);
+        }
     }
 
     fn carry_out(&mut self, actions: Vec<Action>) {

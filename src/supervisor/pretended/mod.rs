@@ -362,6 +362,27 @@ impl PretendedDriver {
         for action in actions {
             self.carry_out(&mut state, action, now);
         }
+        self.note_notices(&mut state, now);
+    }
+
+    /// Nobody is told of a test; that they would have been is an event all the same.
+    fn note_notices(&self, state: &mut State, now: Now) {
+        let end = state.core.end().cloned();
+        for (number, on) in state.core.to_be_told(end.as_ref()) {
+            state.core.are_being_told(number, on);
+            let named = state.core.header().notify.get(number - 1);
+            let to = named
+                .map(|notify| notify.channel.words())
+                .unwrap_or_default();
+            let event = Event::Notified {
+                number,
+                on,
+                to,
+                problem: String::new(),
+                took_ms: 0,
+            };
+            state.events.push((event, now));
+        }
     }
 
     fn carry_out(&self, state: &mut State, action: Action, now: Now) {
@@ -480,6 +501,10 @@ impl ToDriver for PretendedDriver {
             return Err(Gone);
         }
         match message {
+            Message::Notified(event) => {
+                let now = self.clock.now();
+                self.state().events.push((*event, now));
+            }
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
                     Input::Call { id, .. }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Manifest, Origin, Reference, check_name};
+use super::{Manifest, Origin, Reference, check_name, directory_of_a_repository};
 use crate::words::version::{Requirement, Scheme};
 
 /// The two tables, as they are written.
@@ -101,15 +101,15 @@ fn origin(table: OriginTable) -> Result<Origin, String> {
     match (table.path, table.git) {
         (Some(path), None) if reference.is_none() => Ok(Origin::Path(path)),
         (Some(_), None) => Err("a path has no tag, rev or branch".into()),
-        (None, Some(_)) if more.is_some() => Err("write one of tag, rev and branch".into()),
-        (None, Some(url)) if url.is_empty() || url.starts_with('-') => {
+        (_, Some(_)) if more.is_some() => Err("write one of tag, rev and branch".into()),
+        (_, Some(url)) if url.is_empty() || url.starts_with('-') => {
             Err(format!("`{url}` is nothing that git could fetch"))
         }
-        (None, Some(url)) => Ok(Origin::Git {
+        (path, Some(url)) => Ok(Origin::Git {
             url,
             reference: reference.unwrap_or(Reference::Default),
+            within: path.as_deref().map(directory_of_a_repository).transpose()?,
         }),
-        (Some(_), Some(_)) => Err("write path or git, not both".into()),
         (None, None) => Err("write path = \"…\" or git = \"…\"".into()),
     }
 }
@@ -122,7 +122,8 @@ mod tests {
     fn a_project_names_its_libraries() {
         let declared = parse(
             "[check]\nx = \"deny\"\n[libraries]\nplatform = { git = \"ssh://git@h/p\", tag = \"v1\" }\n\
-             web = { path = \"../web\" }\nbase.git = \"/srv/base\"\n",
+             web = { path = \"../web\" }\nbase.git = \"/srv/base\"\n\
+             mono = { git = \"/srv/mono\", branch = \"main\", path = \"./libs//mono/\" }\n",
         )
         .unwrap();
         let shown: Vec<String> = declared
@@ -134,6 +135,7 @@ mod tests {
             shown,
             [
                 "base git+/srv/base",
+                "mono git+/srv/mono#branch=main&path=libs/mono",
                 "platform git+ssh://git@h/p#tag=v1",
                 "web path+../web"
             ]
@@ -153,8 +155,8 @@ mod tests {
                 "[libraries] a: write path = \"…\" or git = \"…\"",
             ),
             (
-                "[libraries]\na = { path = \"x\", git = \"y\" }",
-                "[libraries] a: write path or git, not both",
+                "[libraries]\na = { path = \"../x\", git = \"y\" }",
+                "[libraries] a: `../x` is no directory in a repository",
             ),
             (
                 "[libraries]\na = { path = \"x\", tag = \"y\" }",

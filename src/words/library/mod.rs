@@ -42,21 +42,36 @@ pub enum Origin {
         url: String,
         /// Which commit.
         reference: Reference,
+        /// The directory of it that the library is; without it, all of it.
+        within: Option<String>,
     },
 }
 
-/// As it stands in `deployrun.lock`: `path+../platform`, `git+URL`, `git+URL#tag=v1.4.0`.
+/// What parts a reference and the directory in an origin that is written.
+const WITHIN: &str = "&path=";
+
+/// As it stands in `deployrun.lock`: `path+../platform`, `git+URL`, `git+URL#tag=v1.4.0`,
+/// `git+URL#tag=v1.4.0&path=libs/web`, `git+URL#path=libs/web`.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "path+{path}"),
-            Self::Git { url, reference } => {
+            Self::Git {
+                url,
+                reference,
+                within,
+            } => {
                 write!(f, "git+{url}")?;
                 match reference {
-                    Reference::Tag(tag) => write!(f, "#tag={tag}"),
-                    Reference::Rev(rev) => write!(f, "#rev={rev}"),
-                    Reference::Branch(branch) => write!(f, "#branch={branch}"),
-                    Reference::Default => Ok(()),
+                    Reference::Tag(tag) => write!(f, "#tag={tag}")?,
+                    Reference::Rev(rev) => write!(f, "#rev={rev}")?,
+                    Reference::Branch(branch) => write!(f, "#branch={branch}")?,
+                    Reference::Default => {}
+                }
+                match (within, reference) {
+                    (None, _) => Ok(()),
+                    (Some(dir), Reference::Default) => write!(f, "#path={dir}"),
+                    (Some(dir), _) => write!(f, "{WITHIN}{dir}"),
                 }
             }
         }
@@ -76,21 +91,52 @@ impl FromStr for Origin {
             return Ok(Self::Git {
                 url: rest.to_owned(),
                 reference: Reference::Default,
+                within: None,
             });
+        };
+        let (reference, mut within) = match reference.rsplit_once(WITHIN) {
+            Some((reference, dir)) => (reference, Some(dir)),
+            None => (reference, None),
         };
         let (kind, name) = reference.split_once('=').ok_or_else(wrong)?;
         let name = name.to_owned();
         let reference = match kind {
+            "path" if within.is_none() => {
+                within = reference.strip_prefix("path=");
+                Reference::Default
+            }
             "tag" => Reference::Tag(name),
             "rev" => Reference::Rev(name),
             "branch" => Reference::Branch(name),
             _ => return Err(wrong()),
         };
+        let within = within.map(directory_of_a_repository).transpose()?;
         Ok(Self::Git {
             url: url.to_owned(),
             reference,
+            within,
         })
     }
+}
+
+/// A directory of a repository, as it is kept: names with `/` between them.
+///
+/// # Errors
+/// When it could lead out of the repository, or can't be told from what else stands in an origin.
+pub fn directory_of_a_repository(path: &str) -> Result<String, String> {
+    let parts: Vec<&str> = path
+        .split('/')
+        .filter(|part| !matches!(*part, "" | "."))
+        .collect();
+    let is_wrong = |part: &&str| {
+        *part == ".." || part.eq_ignore_ascii_case(".git") || part.contains(['#', '&', '\\', '\0'])
+    };
+    if path.starts_with('/') || parts.is_empty() || parts.iter().any(|part| is_wrong(part)) {
+        return Err(format!(
+            "`{path}` is no directory in a repository: write names with / between them, from its root"
+        ));
+    }
+    Ok(parts.join("/"))
 }
 
 /// What a library says of itself: `[library]` of its `deployrun.toml`, and what it needs.
@@ -206,10 +252,19 @@ mod tests {
             "git+ssh://git@example.org/a#tag=v1.4.0",
             "git+/srv/git/a#branch=main",
             "git+file:///srv/a#rev=0123abc",
+            "git+/srv/git/a#tag=v1&path=libs/web",
+            "git+/srv/git/a#path=libs/web",
         ] {
             assert_eq!(text.parse::<Origin>().unwrap().to_string(), text);
         }
-        for text in ["", "http://x", "git+x#y", "git+x#y=z"] {
+        for text in [
+            "",
+            "http://x",
+            "git+x#y",
+            "git+x#y=z",
+            "git+x#path=../y",
+            "git+x#tag=v1&path=/etc",
+        ] {
             assert!(text.parse::<Origin>().is_err(), "{text}");
         }
     }

@@ -123,12 +123,16 @@ fn told(ran: &Ran) -> Value {
     let end = &ran.end;
     let mut findings = Vec::new();
     let mut notes = Vec::new();
+    let mut notices = Vec::new();
     for event in &ran.events {
         match event {
             Event::Finding {
                 name, ok, detail, ..
             } => findings.push(json!({ "name": name, "ok": ok, "detail": detail })),
             Event::Note { text, .. } => notes.push(json!(text)),
+            Event::Notified { on, to, .. } => {
+                notices.push(json!(format!("{}: {to}", on.word())));
+            }
             Event::Called {
                 call: crate::words::call::Call::Note { text, .. },
                 ..
@@ -151,6 +155,7 @@ fn told(ran: &Ran) -> Value {
         "still_changed": still,
         "without_back_out": end.without_back_out,
         "notes": notes,
+        "notices": notices,
     })
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::words::call::{Answer, Call, CallId, Step, Undo};
+use crate::words::call::{Answer, BackOut, Call, CallId, Step, Undo};
 use crate::words::clock::Now;
 use crate::words::event::{Event, RunEnd};
 use crate::words::header::Header;
@@ -31,6 +31,8 @@ pub(super) struct ArmedFact {
     pub(super) status: Status,
     attempts: u32,
     own: bool,
+    about: Option<String>,
+    late: bool,
 }
 
 #[derive(Debug)]
@@ -257,9 +259,9 @@ impl Checker {
             return Ok(());
         }
         match call {
-            Call::BackOut(_) => {
+            Call::BackOut(back_out) => {
                 self.by_hand = true;
-                self.arm(id, false);
+                self.arm(id, back_out, false);
             }
             Call::StepBegin { timeout_ms, .. } => self.groups.push(GroupFact {
                 ends: timeout_ms.map(|ms| now.boot_ms.saturating_add_unsigned(ms)),
@@ -412,8 +414,8 @@ impl Checker {
                 Some(armed) if armed.status == Status::Void => armed.status = Status::Armed,
                 Some(_) => {}
                 None => {
-                    if back_out.is_some_and(|b| b.undo != Undo::Nothing) {
-                        self.arm(id, true);
+                    if let Some(back_out) = back_out.filter(|b| b.undo != Undo::Nothing) {
+                        self.arm(id, back_out, true);
                     }
                 }
             }
@@ -431,12 +433,14 @@ impl Checker {
         self.steps.insert(id.clone(), step);
     }
 
-    fn arm(&mut self, id: &CallId, own: bool) {
+    fn arm(&mut self, id: &CallId, back_out: &BackOut, own: bool) {
         self.armed.push(ArmedFact {
             id: id.clone(),
             status: Status::Armed,
             attempts: 0,
             own,
+            about: back_out.about.clone(),
+            late: back_out.late,
         });
     }
 
@@ -551,11 +555,10 @@ impl Checker {
         ensure(at >= from, || {
             format!("the back-out of {id} belongs to what was before the group")
         })?;
-        let younger = self.armed[at + 1..]
-            .iter()
-            .find(|a| matches!(a.status, Status::Armed | Status::Running));
-        ensure(younger.is_none(), || {
-            format!("the back-out of {id} begins before that of {younger:?}")
+        let sooner = (from..self.armed.len()).find(|other| self.comes_before(*other, at));
+        let sooner = sooner.map(|other| &self.armed[other]);
+        ensure(sooner.is_none(), || {
+            format!("the back-out of {id} begins before that of {sooner:?}")
         })?;
         let runs = self.armed.iter().find(|a| a.status == Status::Running);
         ensure(runs.is_none(), || {
@@ -571,6 +574,37 @@ impl Checker {
         armed.status = Status::Running;
         armed.attempts = attempt;
         Ok(())
+    }
+
+    /// Must the back-out at `one` run before that at `other`? Only said of those that are still armed.
+    fn comes_before(&self, one: usize, other: usize) -> bool {
+        let (first, second) = (&self.armed[one], &self.armed[other]);
+        if one == other || first.status != Status::Armed {
+            return false;
+        }
+        match (first.late, second.late) {
+            (false, false) => one > other,
+            (false, true) => self.waits_for(other, one),
+            (true, false) => !self.waits_for(one, other),
+            (true, true) => {
+                let (waits, is_awaited) = (self.reach(one), self.reach(other));
+                waits > is_awaited || waits == is_awaited && one < other
+            }
+        }
+    }
+
+    /// Does the late back-out at `late` wait for the one at `other`, which is not late?
+    fn waits_for(&self, late: usize, other: usize) -> bool {
+        self.reach(late).is_none_or(|reach| other > reach)
+    }
+
+    /// The place before which a late back-out stops to wait.
+    fn reach(&self, late: usize) -> Option<usize> {
+        let about = self.armed[late].about.as_ref()?;
+        (0..late).rev().find(|at| {
+            let other = &self.armed[*at];
+            other.status == Status::Armed && other.about.as_ref() == Some(about)
+        })
     }
 
     fn run_ended(&mut self, end: &RunEnd) -> Checked {

@@ -443,6 +443,11 @@ impl Making<'_> {
             undo: undo.undo(title),
             title: format!("undo {title}"),
             timeout_ms: self.random.pick(&[10 * SECOND, 5 * MINUTE]),
+            about: self
+                .random
+                .pick(&[None, None, Some("a"), Some("b")])
+                .map(Into::into),
+            late: self.random.chance(30),
         };
         (back_out, undo.program())
     }

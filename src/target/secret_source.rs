@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::target::host::{Host, ThisMachine};
-use crate::target::probe::Cancel;
 use crate::words::call::{Answer, Call, Command};
 use crate::words::event::Event;
 use crate::words::mask::MASK;
+use crate::words::notice::NamedSecret;
 use crate::words::probe::{ProbeExit, ProbeSpec};
+
+use super::host::{Host, ThisMachine};
+use super::probe::Cancel;
 
 /// The directory of a plan and the environment of its probes.
 pub type Place<'a> = (&'a Path, &'a BTreeMap<String, String>);
@@ -47,6 +49,18 @@ impl SecretSource {
             return Err("it is empty".into());
         }
         Ok(text)
+    }
+
+    /// Where a header says that it is.
+    #[must_use]
+    pub fn named(named: &NamedSecret) -> Self {
+        if let Some(file) = &named.file {
+            Self::File(file.into())
+        } else if let Some(command) = &named.command {
+            Self::Command(command.clone())
+        } else {
+            Self::Env(named.env.as_ref().unwrap_or(&named.secret).clone())
+        }
     }
 
     /// Where a recorded call had it from, and what it is called; `None` if the call itself holds

@@ -1,0 +1,2 @@
+-- deployrun: no transaction
+drop index concurrently if exists customers_city;
