@@ -27,16 +27,19 @@ const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
+    ("std/checks", include_str!("../../stdlib/checks.rhai")),
     (
         "std/containers",
         include_str!("../../stdlib/containers.rhai"),
     ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/haproxy", include_str!("../../stdlib/haproxy.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
     (
         "std/kubernetes",
         include_str!("../../stdlib/kubernetes.rhai"),
     ),
+    ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
     (

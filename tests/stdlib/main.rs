@@ -6,14 +6,18 @@ mod support;
 
 mod archives;
 mod broken;
+mod checks;
 mod containers;
+mod daemons;
 mod examples;
 mod files;
+mod haproxy;
 mod harness;
 mod hook;
 mod http;
 mod killed_steps;
 mod names;
+mod nginx;
 mod notices;
 mod notify;
 mod releases;

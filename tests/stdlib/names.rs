@@ -4,10 +4,10 @@
 use super::support::site::Site;
 
 const A: &str = r#"/// Calls its own.
-fn go(x) { only(x) + go(x, "") }
+fn make(x) { only(x) + make(x, "") }
 
 /// Another form.
-fn go(x, y) { y + "/" + [1].map(|n| only(x))[0] }
+fn make(x, y) { y + "/" + [1].map(|n| only(x))[0] }
 
 private fn only(x) { "a" + x }
 "#;
@@ -15,10 +15,10 @@ private fn only(x) { "a" + x }
 const B: &str = r#"import "./a" as a;
 
 /// Calls its own, those of another module, and its own again.
-fn go(x) { only(x) + go(x, "") + " " + a::go(x) + " " + only(x) + go(x, "") }
+fn make(x) { only(x) + make(x, "") + " " + a::make(x) + " " + only(x) + make(x, "") }
 
 /// Another form.
-fn go(x, y) { y + "/" + [1].map(|n| only(x))[0] }
+fn make(x, y) { y + "/" + [1].map(|n| only(x))[0] }
 
 /// Throws in a function of its own.
 fn fails() { thrower("b") }
@@ -32,10 +32,10 @@ const PLAN: &str = r#"import "./a" as a;
 import "./b" as b;
 plan(#{ name: "names", version: "1", environment: "test" });
 fn only(x) { "plan" + x }
-fn go(x) { only(x) }
-check("in a closure", || a::go("1") == "a1/a1" && go("1") == "plan1" && b::go("1").starts_with("b1/b1"));
+fn make(x) { only(x) }
+check("in a closure", || a::make("1") == "a1/a1" && make("1") == "plan1" && b::make("1").starts_with("b1/b1"));
 for n in [1, 2, 3] {
-    info([go(`${n}`), a::go(`${n}`), b::go(`${n}`), only(`${n}`)]);
+    info([make(`${n}`), a::make(`${n}`), b::make(`${n}`), only(`${n}`)]);
 }
 b::fails();
 "#;
