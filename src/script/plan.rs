@@ -33,6 +33,7 @@ const STDLIB: &[(&str, &str)] = &[
         include_str!("../../stdlib/containers.rhai"),
     ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/git", include_str!("../../stdlib/git.rhai")),
     ("std/haproxy", include_str!("../../stdlib/haproxy.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
     (
@@ -41,6 +42,7 @@ const STDLIB: &[(&str, &str)] = &[
     ),
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
+    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
     (
         "std/strategies",
