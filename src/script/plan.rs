@@ -24,6 +24,16 @@ use super::source_text;
 /// Bytes that a source may have. Far above any plan.
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
+/// One module in several files: Rhai gives the private functions of a module to no other one.
+const PACKAGES: &str = concat!(
+    include_str!("../../stdlib/packages.rhai"),
+    include_str!("../../stdlib/packages/way_back.rhai"),
+    include_str!("../../stdlib/packages/managers.rhai"),
+    include_str!("../../stdlib/packages/apt.rhai"),
+    include_str!("../../stdlib/packages/dnf.rhai"),
+    include_str!("../../stdlib/packages/pacman.rhai"),
+);
+
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
@@ -43,7 +53,9 @@ const STDLIB: &[(&str, &str)] = &[
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
     ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
+    ("std/packages", PACKAGES),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
+    ("std/services", include_str!("../../stdlib/services.rhai")),
     (
         "std/strategies",
         include_str!("../../stdlib/strategies.rhai"),
