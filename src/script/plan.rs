@@ -31,12 +31,14 @@ const STDLIB: &[(&str, &str)] = &[
         include_str!("../../stdlib/containers.rhai"),
     ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
+    ("std/git", include_str!("../../stdlib/git.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
     (
         "std/kubernetes",
         include_str!("../../stdlib/kubernetes.rhai"),
     ),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
+    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
     (
         "std/strategies",

@@ -32,7 +32,8 @@ fn surroundings(site: &Site) {
          echo run > dist/bin/run
          chmod 755 dist/bin/run
          ln -s run dist/bin/start
-         touch dist/log/.gitkeep dist/public/index.html
+         mkdir dist/.git
+         touch dist/log/.gitkeep dist/public/index.html dist/.git/config
          cp -a dist/. app-1
          tar -czf app.tar.gz app-1",
     );
@@ -82,7 +83,9 @@ echo \"2026-01-04T00:00:00Z deployed 2.4.0 sha256:$(sha256sum app.tar.gz | cut -
 /// As the module tells directories apart.
 const DEPLOYED_FROM_DIRECTORY: &str = r#"
 mkdir -p srv/shop/releases/2.4.0
-digest=$(cd dist; {
+cp -a dist copy
+digest=$(cd copy; {
+    rm -rf .git
     find . -type f | xargs sha256sum
     echo 'x ./bin/run'
     find . -type d | sed 's/^/d /'
@@ -143,7 +146,8 @@ const HELPERS: &[Helper] = &[
     Helper {
         call: r#"releases::deploy("srv/shop", "2.4.0", "dist", #{ owner: "daemon" })"#,
         holds: r#"file_info("srv/shop/releases/2.4.0/bin/run", #{ mode: "0755", owner: "daemon" }).same
-            && file_info("srv/shop/releases/2.4.0/bin/start").target == "run""#,
+            && file_info("srv/shop/releases/2.4.0/bin/start").target == "run"
+            && !file_exists("srv/shop/releases/2.4.0/.git")"#,
         // The release, what it is made from, and what that holds.
         looks: 3,
         states: &[
@@ -154,7 +158,7 @@ const HELPERS: &[Helper] = &[
                     layout_and(root, DEPLOYED_FROM_DIRECTORY);
                     shell(
                         root,
-                        "cp -a dist/. srv/shop/releases/2.4.0; chown -Rh daemon: srv/shop/releases/2.4.0",
+                        "cp -a copy/. srv/shop/releases/2.4.0; chown -Rh daemon: srv/shop/releases/2.4.0",
                     );
                 },
                 Rests,
