@@ -78,7 +78,7 @@ impl Runner {
             functions: Arc::new(self.functions),
             args: from_json(&args),
             modules: Arc::default(),
-            stage: self.stage,
+            stage: self.stage.clone(),
             entry: self.entry,
         });
         let mut scripts = PlanScripts::new(surroundings, shared.clone());
@@ -96,6 +96,7 @@ impl Runner {
             root,
             clock: self.clock.clone(),
             signals: self.signals,
+            tells: self.stage.is_none(),
         };
         let driver = Driver::new(
             core, book, scripts, shared, setup, to_driver, inbox, standby,

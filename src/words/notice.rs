@@ -362,7 +362,8 @@ fn encoded(text: &str) -> String {
                 .map(|b| format!("={b:02X}"))
                 .collect(),
         };
-        if word.len() + piece.len() > 60 {
+        // With `Subject: ` before it, a line has at most 76 characters.
+        if word.len() + piece.len() > 50 {
             words.push(std::mem::take(&mut word));
         }
         word += &piece;

@@ -315,14 +315,17 @@ fn a_release_that_comes_to_nothing_is_told_to_those_who_heard_of_its_begin() {
 
 #[test]
 fn nobody_is_told_of_what_does_not_run() {
-    let site = site("#{ command: \"echo $DEPLOYRUN_EVENT >> told\" }", CHANGE);
+    let elsewhere = tempfile::tempdir().expect("a directory");
+    let marker = elsewhere.path().join("told");
+    let notify = format!("#{{ command: [\"touch\", {marker:?}] }}");
+    let site = site(&notify, CHANGE);
     let previewed = site.finish(&["preview", "plan.rhai"]);
     assert_eq!(previewed.code, Some(0), "{}", previewed.told());
     let mut command = site.command(&["preview", "plan.rhai", "--format", "human"]);
     command.env_remove("DEPLOYRUN_FORMAT");
     let shown = Live::start(command).finish().told();
     assert!(
-        shown.contains("command echo (start, released, backed-out, stuck)"),
+        shown.contains("command touch (start, released, backed-out, stuck)"),
         "{shown}"
     );
     site.finish(&["check", "plan.rhai"]);
@@ -332,11 +335,19 @@ fn nobody_is_told_of_what_does_not_run() {
              given_directory(\"production\");\n    \
              let run = run_plan(\"plan.rhai\");\n    \
              assert_eq(run.outcome, \"released\");\n    \
-             assert_eq(run.notices, [\"start: command echo\", \"released: command echo\"]);\n}\n",
+             assert_eq(run.notices, [\"start: command touch\", \"released: command touch\"]);\n}\n",
     );
     let tested = site.finish(&["test"]);
     assert_eq!(tested.code, Some(0), "{}", tested.told());
-    assert!(!site.path("told").exists(), "somebody was told");
+    site.write(
+        "acts_test.rhai",
+        "//! real\nfn test_it() {\n    \
+             given_directory(\"production\");\n    \
+             assert_eq(run_plan(\"plan.rhai\").notices, [\"start: command touch\", \"released: command touch\"]);\n}\n",
+    );
+    let tested = site.finish(&["test", "--real", "acts_test.rhai"]);
+    assert_eq!(tested.code, Some(0), "{}", tested.told());
+    assert!(!marker.exists(), "somebody was told");
 }
 
 #[test]

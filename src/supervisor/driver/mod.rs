@@ -82,6 +82,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Are SIGINT, SIGTERM and SIGHUP for the run?
     pub signals: bool,
+    /// Are those told whom the header names? A test tells nobody.
+    pub tells: bool,
     /// The boot under which this process starts steps.
     pub boot_id: String,
     /// The boots under which the steps in flight were started, if other processes did.

@@ -53,11 +53,14 @@ impl<S: Scripts> Driver<S> {
         self.notices.under_way.insert((number, on));
         let (tell, root) = (self.to_self.clone(), self.setup.root.clone());
         let (env, secrets) = (self.shared.env.clone(), secrets.clone());
+        let tells = self.setup.tells;
         tokio::task::spawn_blocking(move || {
-            let problem = match notices::tell(&notify, &notice, (&root, &env)) {
-                Ok(()) => String::new(),
-                Err(problem) => secrets.mask(&problem),
+            let told = if tells {
+                notices::tell(&notify, &notice, (&root, &env))
+            } else {
+                Ok(())
             };
+            let problem = told.map_or_else(|problem| secrets.mask(&problem), |()| String::new());
             let event = Event::Notified {
                 number,
                 on,

@@ -46,7 +46,8 @@ pub(super) fn functions() -> Vec<Function> {
                 &[],
                 "Runs a whole plan, from its review to its end. Returns `outcome` (\"released\", \
                  \"refused\", \"backed-out\", \"stuck\"), `cause` and `reason` of the stop, `status`, \
-                 `findings`, `steps`, `backed_out`, `still_changed`, `without_back_out` and `notes`.",
+                 `findings`, `steps`, `backed_out`, `still_changed`, `without_back_out`, \
+                 `notes`, and `notices`, such as `\"released: slack SLACK_URL\"`.",
                 run_plan,
             )
         },
