@@ -126,7 +126,7 @@ fn boot(bin: &Path) -> (Child, Vec<PathBuf>) {
     }
     script += "exec setpriv --pdeathsig KILL unshare --mount --pid --fork --uts --ipc --cgroup --kill-child \
                sh -c 'mount --make-rprivate / && mount -t tmpfs tmpfs /run && mount -t proc proc /proc \
-               && export container=test && exec /lib/systemd/systemd --system --unit=MARK.target'\n";
+               && export container=test SYSTEMD_GENERATOR_PATH=/none SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/none && exec /lib/systemd/systemd --system --unit=MARK.target'\n";
     fs::write(
         format!("/etc/systemd/system/{mark}.target"),
         "[Unit]\nDescription=Nothing\nDefaultDependencies=no\n",
