@@ -1,6 +1,7 @@
 //! `std/postgres`, against a PostgreSQL that the tests set up: one server on a socket in its own directory,
 //! and in it a database for each site.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -110,6 +111,37 @@ fn seen(site: &Site) -> String {
     dumped(&Server::get(), &database(&site.path("")))
 }
 
+/// A state in which these files of a directory were made, as far as the table tells.
+fn noted(root: &Path, table: &str, dir: &str, names: &[&str]) {
+    let server = Server::get();
+    let mut sql = format!(
+        "set role deploy; create table {table} (name text primary key, sha256 text not null, \
+         whole boolean not null, made_at timestamptz not null default now());"
+    );
+    for name in names {
+        let file = root.join(format!("{dir}/{name}.up.sql"));
+        let digest = ran(Command::new("sha256sum").arg(file));
+        let digest = digest.split(' ').next().expect("a digest");
+        write!(
+            sql,
+            "insert into {table} values ('{name}', '{digest}', true);"
+        )
+        .expect("a text");
+    }
+    server.sql(&database(root), &sql);
+}
+
+/// The database as it is now, in a file as `backup` makes it.
+fn saved(root: &Path) {
+    let mut dump = Server::get().client("pg_dump", &database(root));
+    ran(dump.args(["-Fc", "-f"]).arg(root.join("saved.dump")));
+}
+
+/// The archive of migrations needs a schema.
+fn with_schema(root: &Path) {
+    Server::get().sql(&database(root), "create schema ops authorization deploy");
+}
+
 /// A state that a plan made which did this before.
 fn after(root: &Path, calls: &str) {
     fs::write(
@@ -146,7 +178,15 @@ const HELPERS: &[Helper] = &[
             state("without migrations", |_| {}, Acts),
             state(
                 "migrated",
-                |root| after(root, "postgres::migrate(db, \"few\");"),
+                |root| {
+                    noted(
+                        root,
+                        "deployrun_migrations",
+                        "few",
+                        &["0001-state", "10_index"],
+                    );
+                    Server::get().sql(&database(root), "alter table orders add state text default 'open'; update orders set state = 'done' where id < 9");
+                },
                 Rests,
             ),
         ],
@@ -157,21 +197,13 @@ const HELPERS: &[Helper] = &[
             && postgres::value(db, "select count(*) from orders") == "3""#,
         looks: 3,
         states: &[
-            state(
-                "without migrations",
-                |root| {
-                    Server::get().sql(&database(root), "create schema ops authorization deploy");
-                },
-                Acts,
-            ),
+            state("without migrations", with_schema, Acts),
             state(
                 "migrated",
                 |root| {
-                    Server::get().sql(&database(root), "create schema ops authorization deploy");
-                    after(
-                        root,
-                        r#"postgres::migrate(db, "final", #{ table: "ops.done", backup: "b" });"#,
-                    );
+                    with_schema(root);
+                    noted(root, "ops.done", "final", &["1-clean"]);
+                    Server::get().sql(&database(root), "delete from orders where id > 3");
                 },
                 Rests,
             ),
@@ -202,7 +234,7 @@ const HELPERS: &[Helper] = &[
             state(
                 "another",
                 |root| {
-                    after(root, "postgres::backup(db, \"saved.dump\");");
+                    saved(root);
                     Server::get().sql(
                         &database(root),
                         "set role deploy; drop function total; update orders set id = id + 100; \
@@ -211,11 +243,7 @@ const HELPERS: &[Helper] = &[
                 },
                 Acts,
             ),
-            state(
-                "the same",
-                |root| after(root, "postgres::backup(db, \"saved.dump\");"),
-                Rests,
-            ),
+            state("the same", saved, Rests),
         ],
     },
 ];
