@@ -106,7 +106,7 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
         back_out_within_ms: args.ms("back_out_within"),
         approvals: args.texts("approvals"),
         notify: match args.given("notify") {
-            Some(value) => notify::read(value).map_err(|wrong| Failure::new(wrong))?,
+            Some(value) => notify::read(value).map_err(Failure::new)?,
             None => Vec::new(),
         },
     };
