@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use rhai::packages::{Package, StandardPackage};
 use rhai::{
     AST, ASTNode, Array, Dynamic, Engine, EvalAltResult, FnPtr, ImmutableString, Module,
-    NativeCallContext, OptimizationLevel, ParseErrorType, Position, Scope, Shared, Stmt,
+    NativeCallContext, OptimizationLevel, ParseErrorType, Position, Scope, Shared, Stmt, Token,
 };
 
 use crate::supervisor::fiber::Fiber;
@@ -161,11 +161,7 @@ pub struct Parsed {
 #[must_use]
 pub fn parse(id: &str, text: &str) -> Parsed {
     let mut engine = parser(false);
-    let mut scope = Scope::new();
-    for (name, value) in CONSTANTS {
-        scope.push_constant(*name, *value);
-    }
-    scope.push_constant("args", rhai::Map::new());
+    let mut scope = known();
     let mut found: Vec<Diagnostic> = Vec::new();
     let mut lenient = false;
     let ast = loop {
@@ -224,6 +220,28 @@ pub fn parse(id: &str, text: &str) -> Parsed {
         problem.find_lines(|_| Some(text));
     }
     Parsed { ast, found }
+}
+
+/// The tree of a source that has no errors, parsed again with other tokens.
+#[must_use]
+pub fn parse_mapped(
+    text: &str,
+    map: impl Fn(Token, Position) -> Token + Send + Sync + 'static,
+) -> Option<AST> {
+    let mut engine = parser(false);
+    #[expect(deprecated, reason = "rhai marks it volatile, not deprecated")]
+    engine.on_parse_token(move |token, pos, _| map(token, pos));
+    engine.compile_with_scope(&known(), text).ok()
+}
+
+/// What a source may use that it does not declare.
+fn known() -> Scope<'static> {
+    let mut scope = Scope::new();
+    for (name, value) in CONSTANTS {
+        scope.push_constant(*name, *value);
+    }
+    scope.push_constant("args", rhai::Map::new());
+    scope
 }
 
 /// Names the nearest variable that there is.

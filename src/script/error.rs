@@ -14,6 +14,7 @@ use crate::words::suggest::nearest;
 
 use super::functions::Function;
 use super::modules::place_of;
+use super::own_names;
 use super::plan::Plan;
 
 /// What a failed call throws: the plan may catch it and look into it.
@@ -68,7 +69,7 @@ pub fn tell(error: &EvalAltResult, plan: &Plan, functions: &[Function]) -> Told 
             EvalAltResult::ErrorInFunctionCall(function, source, cause, position) => {
                 let call = place_of(&file, *position);
                 frames.push(Frame {
-                    function: function.clone(),
+                    function: own_names::written(function).to_owned(),
                     call,
                 });
                 file = source_of(function, source, plan).unwrap_or(file);
@@ -153,7 +154,7 @@ fn missing_setting(error: &EvalAltResult, line: Option<&str>) -> Option<String> 
 fn source_of(function: &str, told: &str, plan: &Plan) -> Option<String> {
     if function.starts_with("anon$") {
         let home = plan
-            .asts()
+            .running()
             .iter()
             .find(|(_, ast)| ast.iter_functions().any(|f| f.name == function));
         if let Some((id, _)) = home {

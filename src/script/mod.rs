@@ -15,6 +15,7 @@ pub mod manual;
 pub mod modules;
 pub mod nesting;
 pub mod notify;
+mod own_names;
 pub mod plan;
 pub mod preview;
 pub(crate) mod project_file;

@@ -297,7 +297,7 @@ impl ModuleResolver for Resolver {
         if let Some(module) = cache().get(&id) {
             return Ok(module.clone());
         }
-        let ast = self.plan.asts().get(&id).ok_or_else(not_found)?;
+        let ast = self.plan.running().get(&id).ok_or_else(not_found)?;
         if LOADING.with_borrow(|loading| loading.contains(&id)) {
             let text = format!("import cycle at `{id}`");
             return Err(EvalAltResult::ErrorRuntime(text.into(), pos).into());

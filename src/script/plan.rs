@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rhai::AST;
 use sha2::{Digest, Sha256};
@@ -17,29 +17,45 @@ use crate::words::project::Project;
 use super::engine;
 use super::library_sources::LibrarySources;
 use super::modules::{self, ImportPath};
+use super::own_names;
 use super::project_file;
 use super::source_text;
 
 /// Bytes that a source may have. Far above any plan.
 const SOURCE_MAX: u64 = 4 * 1024 * 1024;
 
+/// One module in several files: Rhai gives the private functions of a module to no other one.
+const PACKAGES: &str = concat!(
+    include_str!("../../stdlib/packages.rhai"),
+    include_str!("../../stdlib/packages/way_back.rhai"),
+    include_str!("../../stdlib/packages/managers.rhai"),
+    include_str!("../../stdlib/packages/apt.rhai"),
+    include_str!("../../stdlib/packages/dnf.rhai"),
+    include_str!("../../stdlib/packages/pacman.rhai"),
+);
+
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
+    ("std/checks", include_str!("../../stdlib/checks.rhai")),
     (
         "std/containers",
         include_str!("../../stdlib/containers.rhai"),
     ),
     ("std/files", include_str!("../../stdlib/files.rhai")),
     ("std/git", include_str!("../../stdlib/git.rhai")),
+    ("std/haproxy", include_str!("../../stdlib/haproxy.rhai")),
     ("std/http", include_str!("../../stdlib/http.rhai")),
     (
         "std/kubernetes",
         include_str!("../../stdlib/kubernetes.rhai"),
     ),
+    ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
     ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
+    ("std/packages", PACKAGES),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
+    ("std/services", include_str!("../../stdlib/services.rhai")),
     (
         "std/strategies",
         include_str!("../../stdlib/strategies.rhai"),
@@ -55,6 +71,8 @@ pub struct Plan {
     root: PathBuf,
     sources: BTreeMap<String, String>,
     asts: BTreeMap<String, Arc<AST>>,
+    /// The same as they are run, once somebody runs them.
+    running: OnceLock<BTreeMap<String, Arc<AST>>>,
     /// Trees of sources with errors; only the static check looks at them.
     faulty: BTreeMap<String, Arc<AST>>,
     problems: Vec<Diagnostic>,
@@ -153,6 +171,7 @@ impl Plan {
             root,
             sources: BTreeMap::new(),
             asts: BTreeMap::new(),
+            running: OnceLock::new(),
             faulty: BTreeMap::new(),
             problems: Vec::new(),
             project: None,
@@ -268,9 +287,16 @@ impl Plan {
         &self.asts
     }
 
+    /// The trees as they are run: what a module calls of its own has names that no other source has.
+    pub(super) fn running(&self) -> &BTreeMap<String, Arc<AST>> {
+        self.running
+            .get_or_init(|| own_names::trees(&self.main, &self.asts, &self.sources))
+    }
+
     /// The same plan with other trees of its sources.
     pub(super) fn with_trees(&self, asts: BTreeMap<String, Arc<AST>>) -> Self {
         Self {
+            running: OnceLock::from(asts.clone()),
             asts,
             ..self.clone()
         }

@@ -149,8 +149,8 @@ fn it_can_be_heard_and_searched_with_keys() {
     );
     // Several words, in any order; what nobody has is told.
     for (words, first) in [
-        ("leads sees symbolic", json!("std/files::symlink")),
-        ("database migrat", json!("platform/postgres::migrate")),
+        ("bits publish", json!("./lib/site::publish")),
+        ("picture never", json!("platform/postgres::migrate")),
         ("zzz", json!(null)),
     ] {
         let typed = format!(

@@ -208,7 +208,10 @@ fn pages_in_markdown_link_to_each_other() {
     let index = read("README.md").replace(title, "PROJECT");
     let (index, of_deployrun) = index.split_once("\n## [").expect("its own functions");
     for part in ["functions.md", "std/files.md", "testing-functions.md"] {
-        assert!(of_deployrun.contains(&format!("({part})")), "{of_deployrun}");
+        assert!(
+            of_deployrun.contains(&format!("({part})")),
+            "{of_deployrun}"
+        );
     }
     let index = index.to_owned();
     let shown = [index, read("lib/site.md"), read("platform/postgres.md")].join("\n=====\n");

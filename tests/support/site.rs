@@ -117,9 +117,17 @@ impl Site {
     }
 
     /// deployrun with these arguments, reporting in JSON, in a small environment. Programs in the
-    /// site's own `bin`, if it has one, come first.
+    /// site's own `bin`, if it has one, come first; one that is
+    /// called `enter`, in the site itself, is what it is run by.
     pub fn command(&self, args: &[&str]) -> Command {
-        self.command_of(env!("CARGO_BIN_EXE_deployrun").as_ref(), args)
+        let program = Path::new(env!("CARGO_BIN_EXE_deployrun"));
+        let enter = self.path("enter");
+        if enter.exists() {
+            let mut all = vec![env!("CARGO_BIN_EXE_deployrun")];
+            all.extend(args);
+            return self.command_of(&enter, &all);
+        }
+        self.command_of(program, args)
     }
 
     /// The same, with a program before it (such as strace) whose last argument is the binary.

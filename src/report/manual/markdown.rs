@@ -50,12 +50,12 @@ fn host(page: &mut String, part: &Part, linked: &dyn Fn(&str) -> String) {
             for form in &function.forms {
                 let _ = write!(page, "\n{}\n", linked(form.comment.text()));
             }
-            taken(page, &function.takes);
+            taken(page, &function.takes, linked);
         }
     }
 }
 
-fn taken(page: &mut String, takes: &[Taken]) {
+fn taken(page: &mut String, takes: &[Taken], linked: &dyn Fn(&str) -> String) {
     if takes.is_empty() {
         return;
     }
@@ -63,7 +63,8 @@ fn taken(page: &mut String, takes: &[Taken]) {
     for one in takes {
         let word = if one.is_option { "option " } else { "" };
         let wants = one.wants.replace('|', "\\|");
-        let _ = writeln!(page, "| {word}`{}` | {wants} | {} |", one.name, one.doc);
+        let doc = linked(&one.doc);
+        let _ = writeln!(page, "| {word}`{}` | {wants} | {doc} |", one.name);
     }
 }
 
@@ -228,7 +229,7 @@ impl Teller<'_> {
                 let _ = write!(page, "\n{}\n", self.linked(form.comment.text().trim()));
             }
         }
-        taken(page, &function.takes);
+        taken(page, &function.takes, &|text| self.linked(text));
     }
 
     /// A comment whose links lead to pages, and in which nothing is taken for HTML.

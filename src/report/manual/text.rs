@@ -190,7 +190,7 @@ impl Teller<'_> {
         let mut modules = self.manual.modules();
         modules.find_map(|(part, module)| {
             let function = module.functions.iter().find(|f| f.name == name)?;
-            super::is_of_deployrun(part).then_some(Target::Name(module, &*function.name))
+            super::is_of_deployrun(part).then_some(Target::Name(module, &function.name))
         })
     }
 }

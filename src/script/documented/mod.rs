@@ -117,17 +117,14 @@ impl Documented {
     /// nobody knows where the plan lies that the example is of.
     #[must_use]
     pub fn faults(&self, module: &str, example: &str, is_test: bool) -> Vec<Diagnostic> {
-        let mut least: Option<Vec<Diagnostic>> = None;
-        for base in bases(module) {
-            let found = self.faults_in(&base, example, is_test);
-            if found.is_empty() {
-                return found;
-            }
-            if least.as_ref().is_none_or(|least| found.len() < least.len()) {
-                least = Some(found);
-            }
-        }
-        least.unwrap_or_default()
+        // Where all that it imports is there, the other faults are true.
+        let weight = |found: &Vec<Diagnostic>| {
+            let is_lost = found.iter().any(|one| one.code == Code::BadImport);
+            (is_lost, found.len())
+        };
+        let all = bases(module).into_iter();
+        let all = all.map(|base| self.faults_in(&base, example, is_test));
+        all.min_by_key(weight).unwrap_or_default()
     }
 
     fn faults_in(&self, base: &str, example: &str, is_test: bool) -> Vec<Diagnostic> {

@@ -109,7 +109,8 @@ fn defect() -> Told {
 
 fn follow_here(given: Given, cancel: Cancel) -> Told {
     let functions = Arc::new(given.functions);
-    let plan = Arc::new(given.plan);
+    // What is followed are the trees that would be run.
+    let plan = Arc::new(given.plan.with_trees(given.plan.running().clone()));
     let host: HashSet<&str> = functions.iter().map(|f| f.name).collect();
     let trees = Arc::new(rewrite::rewrite(plan.asts(), &host));
     let stop: Arc<AtomicBool> = Arc::default();

@@ -22,6 +22,7 @@ use crate::target::probe::Cancel;
 use crate::words::clock::{Clock as _, ManualClock, Now};
 use crate::words::diagnostic::Level;
 use crate::words::event::Event;
+use crate::words::paths::normal;
 use crate::words::place::Place;
 
 use super::acting::Acting;
@@ -342,7 +343,7 @@ impl Stage {
     /// When it cannot be read, or has errors, in words.
     pub fn plan(&self, path: &str) -> Result<Arc<Plan>, String> {
         let beside = Path::new(&self.file).parent().unwrap_or(Path::new(""));
-        let path = self.root.join(beside).join(path);
+        let path = normal(&self.root.join(beside).join(path));
         if let Some(plan) = lock(&self.plans).get(&path) {
             return plan.clone();
         }

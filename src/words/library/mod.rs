@@ -131,7 +131,7 @@ pub fn directory_of_a_repository(path: &str) -> Result<String, String> {
     let is_wrong = |part: &&str| {
         *part == ".." || part.eq_ignore_ascii_case(".git") || part.contains(['#', '&', '\\', '\0'])
     };
-    if path.starts_with('/') || parts.is_empty() || parts.iter().any(|part| is_wrong(part)) {
+    if path.starts_with('/') || parts.is_empty() || parts.iter().any(is_wrong) {
         return Err(format!(
             "`{path}` is no directory in a repository: write names with / between them, from its root"
         ));

@@ -125,7 +125,7 @@ pub(super) fn correct(function: &Function, plan: &Plan, place: &mut Place) -> Re
     if !matches!(function.handler, Handler::Test(_)) || is_test_file(&place.file) {
         return Ok(());
     }
-    let home = plan.asts().iter().find(|(id, ast)| {
+    let home = plan.running().iter().find(|(id, ast)| {
         let mut found = false;
         if is_test_file(id) {
             ast.walk(&mut |path: &[ASTNode]| {

@@ -1,0 +1,124 @@
+//! Daemons of tests: each with an address and a directory of its own, and gone when the test is.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+/// The port of all of them. Addresses are their own, and nobody is given this port by chance.
+pub const PORT: u16 = 18080;
+
+/// An address of this machine that no other daemon of the tests has.
+pub fn address() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let (pid, n) = (std::process::id(), NEXT.fetch_add(1, Ordering::SeqCst));
+    format!(
+        "127.{}.{}.{}",
+        1 + pid % 254,
+        1 + pid / 254 % 254,
+        1 + n % 254
+    )
+}
+
+/// The numbers of daemons by the directories of their tests.
+static RUNNING: Mutex<BTreeMap<PathBuf, Vec<i32>>> = Mutex::new(BTreeMap::new());
+
+/// Ends what still runs when it goes out of sight.
+pub struct Ends;
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        end(|_| true);
+    }
+}
+
+/// Runs a command that becomes a daemon, whose number is in `pid`. It is ended when `dir` is gone and
+/// another is started, or at the end of the test.
+pub fn start(dir: &Path, command: &[&str], pid: &Path) {
+    end(|dir| !dir.exists());
+    let told = Command::new(command[0])
+        .args(&command[1..])
+        .current_dir(dir)
+        .output()
+        .unwrap_or_else(|e| panic!("{}: {e}", command[0]));
+    let text = String::from_utf8_lossy(&told.stderr);
+    assert!(told.status.success(), "{command:?}: {text}");
+    // The number is kept apart, since the directory may be gone before the daemon is.
+    let number = number(pid).unwrap_or_else(|| panic!("{command:?} has no number"));
+    let mut running = RUNNING.lock().expect("no panic inside");
+    running.entry(dir.to_owned()).or_default().push(number);
+}
+
+fn number(pid: &Path) -> Option<i32> {
+    let until = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < until {
+        let text = std::fs::read_to_string(pid).unwrap_or_default();
+        if let Some(number) = text
+            .lines()
+            .next()
+            .and_then(|line| line.trim().parse().ok())
+        {
+            return Some(number);
+        }
+        // There is no event: the file appears when it does.
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    None
+}
+
+fn end(is_over: impl Fn(&Path) -> bool) {
+    let mut running = RUNNING.lock().expect("no panic inside");
+    running.retain(|dir, numbers| {
+        let over = is_over(dir);
+        for number in numbers.iter().filter(|_| over) {
+            if let Some(pid) = Pid::from_raw(*number) {
+                let _ = kill_process(pid, Signal::TERM);
+            }
+        }
+        !over
+    });
+}
+
+/// Ends the daemon whose number is in `pid`, and waits for its end.
+pub fn stop(pid: &Path) {
+    let number = number(pid).expect("its number");
+    let process = Pid::from_raw(number).expect("a pid");
+    let fd = pidfd_open(process, PidfdFlags::empty()).expect("it is there");
+    kill_process(process, Signal::TERM).expect("it is there");
+    let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+    let patience = Timespec {
+        tv_sec: 10,
+        tv_nsec: 0,
+    };
+    while let Err(error) = poll(&mut fds, Some(&patience)) {
+        assert_eq!(error, rustix::io::Errno::INTR, "poll");
+    }
+    assert!(!fds[0].revents().is_empty(), "{number} does not end");
+    // What it leaves could be taken for the number of the next one.
+    let _ = std::fs::remove_file(pid);
+}
+
+/// What a GET of `/` is answered, without a library between.
+pub fn get(address: &str) -> String {
+    let mut stream = match TcpStream::connect((address, PORT)) {
+        Ok(stream) => stream,
+        Err(e) => return e.kind().to_string(),
+    };
+    let asked = write!(stream, "GET / HTTP/1.0\r\nHost: {address}\r\n\r\n");
+    let mut answer = String::new();
+    match asked.and_then(|()| stream.read_to_string(&mut answer)) {
+        Ok(_) => answer
+            .rsplit("\r\n\r\n")
+            .next()
+            .unwrap_or_default()
+            .to_owned(),
+        Err(e) => e.kind().to_string(),
+    }
+}
