@@ -264,8 +264,12 @@ fn a_run_that_was_killed_tells_its_end_from_where_it_is_backed_out() {
             &format!("{CHANGE}\nif !file_exists(\"go\") {{ sleep(\"1h\"); }}"),
         );
         let mut live = Live::start(site.command(&["run", "plan.rhai"]));
-        live.wait_for_kind("notified");
-        live.wait_for("the sleep", |e| e["event"] == "call-began");
+        let (mut told, mut sleeps) = (false, false);
+        live.wait_for("the start being told, and the sleep", |event| {
+            told |= event["event"] == "notified";
+            sleeps |= event["event"] == "call-began";
+            told && sleeps
+        });
         live.kill();
         let args: &[&str] = match command {
             "back-out" => &["back-out", "--yes", "2"],
