@@ -49,27 +49,34 @@ impl Runner {
         events.retain(|event| event.run == run);
         let next = events.last().map_or(1, |event| event.seq + 1);
         events.extend(events_of(&run, &journal.read_from(&run, next)?)?);
-        if let Some(end) = ended(&events) {
-            return Err(Error::Ended {
-                run,
-                outcome: end.outcome.word(),
-            });
+        let over = ended(&events).map(|end| end.outcome.word());
+        if let Some(outcome) = over
+            && !is_untold(&events)
+        {
+            return Err(Error::Ended { run, outcome });
         }
         let frozen: Frozen = serde_json::from_value(journal.frozen(&run)?)
             .map_err(|e| unreadable(format!("what was frozen with it: {e}")))?;
         let plan = Plan::from_sources(&frozen.main, &frozen.root, frozen.sources.clone());
         let run_dir = self.state_dir.join("runs").join(&run);
         let tries =
-            unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(|source| {
-                Error::Unwritten {
-                    run: run.clone(),
-                    source,
-                }
-            })?;
+            match over {
+                Some(_) => Vec::new(),
+                None => unwritten::look(&run_dir, events.iter().map(|e| &e.event)).map_err(
+                    |source| Error::Unwritten {
+                        run: run.clone(),
+                        source,
+                    },
+                )?,
+            };
         let cancel = Cancel::new()?;
         let env = environment::taken_up(frozen.env);
         // A run that nothing can be done for but to tell of it needs no secrets.
-        let wanted = if tries.is_empty() { &events[..] } else { &[] };
+        let wanted = if tries.is_empty() && over.is_none() {
+            &events[..]
+        } else {
+            &[]
+        };
         secret_source::all_there(
             wanted.iter().map(|e| &e.event),
             (&frozen.root, &env),
@@ -101,6 +108,7 @@ impl Runner {
         };
         let begun_in = begun_in(&events);
         let first = match command {
+            _ if over.is_some() => Vec::new(),
             _ if !tries.is_empty() => vec![Input::Unwritten { tries }],
             "back-out" => vec![Input::BackOutAsked { by: by.clone() }],
             _ => Vec::new(),
@@ -120,10 +128,25 @@ impl Runner {
             env,
             approval: frozen.approval,
         };
-        let summary = self.drive(plan, inputs, wired, book, vec![resumed], first);
+        let opening = if over.is_some() {
+            Vec::new()
+        } else {
+            vec![resumed]
+        };
+        let summary = self.drive(plan, inputs, wired, book, opening, first);
         drop(owner);
-        summary
+        match over {
+            Some(outcome) => Err(Error::Ended { run, outcome }),
+            None => summary,
+        }
     }
+}
+
+/// Was the process killed before it could tell those whom the header names that the run has ended?
+fn is_untold(events: &[Stamped]) -> bool {
+    let now = Now::default();
+    let core = Core::restore(Settings::default(), events.iter().map(|e| (&e.event, now)));
+    !core.to_be_told(core.end()).is_empty()
 }
 
 /// An instant of the past on both clocks, seen from now.

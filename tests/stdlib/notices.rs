@@ -264,8 +264,12 @@ fn a_run_that_was_killed_tells_its_end_from_where_it_is_backed_out() {
             &format!("{CHANGE}\nif !file_exists(\"go\") {{ sleep(\"1h\"); }}"),
         );
         let mut live = Live::start(site.command(&["run", "plan.rhai"]));
-        live.wait_for_kind("notified");
-        live.wait_for("the sleep", |e| e["event"] == "call-began");
+        let (mut told, mut sleeps) = (false, false);
+        live.wait_for("the start being told, and the sleep", |event| {
+            told |= event["event"] == "notified";
+            sleeps |= event["event"] == "call-began";
+            told && sleeps
+        });
         live.kill();
         let args: &[&str] = match command {
             "back-out" => &["back-out", "--yes", "2"],
@@ -383,5 +387,51 @@ fn what_is_wrong_with_it_is_said_before_the_run() {
             );
         }
         assert!(!site.path("production/f").exists());
+    }
+}
+
+#[test]
+fn an_end_that_could_not_be_written_is_told_as_what_it_is() {
+    let mut ends = Vec::new();
+    for n in 2.. {
+        let site = site("#{ command: \"echo $DEPLOYRUN_EVENT >> told\" }", CHANGE);
+        let fault = format!("fail-writes-from:{n}");
+        let finished = site.finish_with(&["run", "plan.rhai"], "DEPLOYRUN_FAULT", &fault);
+        let told = fs::read_to_string(site.path("told")).expect("what was told");
+        let last = told.lines().last().expect("a line");
+        assert_eq!(told.matches(last).count(), 1, "{told}");
+        ends.push((finished.code, last.to_owned()));
+        // That nobody can write down whom it has told is no reason to say something else.
+        if finished.code == Some(0) {
+            break;
+        }
+    }
+    let (last, before) = ends.split_last().expect("an end");
+    assert_eq!(*last, (Some(0), "released".to_owned()), "{ends:?}");
+    assert!(before.len() > 1, "{ends:?}");
+    for end in before {
+        assert_eq!(*end, (Some(4), "stuck".to_owned()), "{ends:?}");
+    }
+}
+
+#[test]
+fn an_end_of_which_nobody_could_be_told_any_more_is_told_by_who_comes_back() {
+    let tell = "test -e go || sleep 60; echo $DEPLOYRUN_EVENT >> told";
+    let site = site(
+        &format!("#{{ command: {tell:?}, on: \"released\", timeout: \"1m\" }}"),
+        CHANGE,
+    );
+    let mut live = Live::start(site.command(&["run", "plan.rhai"]));
+    live.wait_for_kind("run-ended");
+    live.kill();
+    site.write("go", "");
+    for command in [&["back-out", "--yes", "2"][..], &["resume", "2"]] {
+        let finished = site.finish(command);
+        let said = finished.told();
+        assert!(said.contains("has ended: released"), "{said}");
+        assert_eq!(journal::disorder(&site.journal()), None, "{}", site.told());
+        assert_eq!(outcome(&site), "released");
+        let told = fs::read_to_string(site.path("told")).expect("what was told");
+        assert_eq!(told, "released\n", "{}", site.told());
     }
 }

@@ -158,6 +158,8 @@ impl<S: Scripts> Driver<S> {
     ) -> std::io::Result<(Core, Book)> {
         let mut signals = Signals::new(self.setup.signals)?;
         self.book.open_with(opening, &self.now_wall());
+        // Of a run that has ended there may be somebody to be told, and nothing else to do.
+        self.finished = self.core.end().is_some();
         self.find_in_flight();
         for input in first {
             self.take(input);
