@@ -126,16 +126,16 @@ fn no_function_of_a_module_is_left_out_by_its_unit_tests() {
     for dir in ["", "tests", "tests/given"] {
         copy(&here.join(dir), &there.join(dir));
     }
-    // A module in several files is one file here.
-    for module in files(&there, ".rhai") {
-        let parts = here.join(module.file_stem().expect("a name"));
+    // A module may go on in the files of a directory that is called like it.
+    for module in files(&here, ".rhai") {
+        let parts = module.with_extension("");
+        let mut text = fs::read_to_string(&module).expect("a module");
         if parts.is_dir() {
-            let mut text = fs::read_to_string(&module).expect("a module");
             for part in files(&parts, ".rhai") {
-                text += &fs::read_to_string(&part).expect("a part");
+                text += &fs::read_to_string(part).expect("a part");
             }
-            fs::write(&module, text).expect("written");
         }
+        fs::write(there.join(name(&module)), text).expect("written");
     }
     fs::create_dir(project.path().join(".git")).expect("a directory");
     for (dir, beside) in [("", "./"), ("tests", "../")] {
