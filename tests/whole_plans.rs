@@ -85,7 +85,7 @@ impl Machine {
         for setting in &self.settings {
             command.args(["-e", setting]);
         }
-        command.args(["-e", "soak=1s", "-e", &format!("version={version}")]);
+        command.args(["-e", "soak=3s", "-e", &format!("version={version}")]);
         command
     }
 

@@ -211,11 +211,11 @@ pub fn dispatch(name: &str) -> Option<i32> {
     let result = match name {
         PUT => read_task().and_then(|task: PutTask| {
             let changed = put(&task.file, &task.keep)?;
-            Ok(if changed { "changed\n" } else { "unchanged\n" }.to_owned())
+            Ok(said(changed))
         }),
         CHANGE => read_task().and_then(|task: ChangeTask| {
             let changed = changes::change(&task.change, &task.keep)?;
-            Ok(if changed { "changed\n" } else { "unchanged\n" }.to_owned())
+            Ok(said(changed))
         }),
         RESTORE => read_task().and_then(|task: RestoreTask| changes::put_back(&task)),
         _ => return None,
@@ -231,6 +231,11 @@ pub fn dispatch(name: &str) -> Option<i32> {
             Some(1)
         }
     }
+}
+
+/// What such a step prints; that something was changed goes without saying.
+fn said(changed: bool) -> String {
+    if changed { "" } else { "unchanged\n" }.to_owned()
 }
 
 fn read_task<T: serde::de::DeserializeOwned>() -> Result<T, String> {

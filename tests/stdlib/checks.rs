@@ -99,7 +99,7 @@ checks::port_open("127.0.0.1:1");
 checks::dns("no-such-host.invalid");
 checks::dns("localhost", #{{ address: "10.1.2.3" }});
 checks::clock("1s", "{url}?1994");
-checks::url("{url}");
+checks::url("{url}", #{{ status: 200 }});
 checks::certificate("/etc/passwd", "1d");
 checks::user("no-such-user");
 checks::user("root", #{{ groups: ["no-such-group"], shell: "/none" }});
@@ -123,7 +123,7 @@ checks::os("no-such-system");
         "it can't be resolved",
         "it is ",
         "s ahead of http://",
-        "the status is 204, not 2xx",
+        "the status is 204, not 200",
         "what certificate is in /etc/passwd can't be told: ",
         "there is none",
         "the shell is /bin/bash, not /none, not in the group no-such-group",

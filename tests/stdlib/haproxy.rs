@@ -165,11 +165,6 @@ const HELPERS: &[Helper] = &[
         states: &[
             state_of("in maintenance", |_| {}, Acts),
             state_of(
-                "drained",
-                |root| drop(ask(root, "set server shop/web2 state drain")),
-                Acts,
-            ),
-            state_of(
                 "ready",
                 |root| {
                     drop(ask(

@@ -330,16 +330,6 @@ impl Cell<'_> {
         writes
     }
 
-    /// Which points are tried: all, or a part of them.
-    fn points(&self, first: u64, last: u64) -> impl Iterator<Item = u64> + use<> {
-        let (first, stride) = if is_full() {
-            (1, 1)
-        } else {
-            (first, self.stride)
-        };
-        (first..=last).step_by(stride)
-    }
-
     /// Runs the plan with a fault at the n-th write.
     fn run_with(&self, fault: &str, n: u64) -> (Site, Before, Finished) {
         let site = self.site(&self.plan());

@@ -200,7 +200,7 @@ fn what_was_not_asked_for_is_refused_before_anything_is_touched() {
         (
             "one",
             r#"installed("shop", #{ manager: "brew" })"#,
-            "there are apt, dnf, pacman",
+            "there are apt, pacman, dnf",
         ),
     ] {
         ends_as_before(root, &format!("packages::{call};"), 1, why);
@@ -328,6 +328,7 @@ mkdir -p %{buildroot}/etc/$1 %{buildroot}/opt/$1
 echo conf of $2 > %{buildroot}/etc/$1/conf
 echo $2 > %{buildroot}/opt/$1/version
 %files
+%dir /etc/$1
 %config(noreplace) /etc/$1/conf
 /opt/$1
 END

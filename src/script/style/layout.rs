@@ -152,9 +152,11 @@ impl State {
 
     /// The indent of the line that begins with the token at `at`.
     fn indent(&self, tokens: &[Token<'_>], at: usize) -> usize {
+        // Those of the same line: `});` stands where the line of its first bracket begins.
         let closes = tokens[at..]
             .iter()
-            .take_while(|token| token.kind == Kind::Close)
+            .enumerate()
+            .take_while(|(n, token)| token.kind == Kind::Close && (*n == 0 || token.breaks == 0))
             .count();
         if closes > 0 {
             let opened = self.brackets.len().checked_sub(closes);

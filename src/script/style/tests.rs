@@ -61,6 +61,18 @@ fn lines_are_the_authors_and_indents_are_ours() {
 }
 
 #[test]
+fn each_bracket_that_begins_a_line_closes_its_own_block() {
+    check(
+        "fn f(a) {\nfor b in a {\nif b {\ng(b, || {\nh()\n});\n}\n}\n}\n",
+        "fn f(a) {\n    for b in a {\n        if b {\n            g(b, || {\n                h()\n            });\n        }\n    }\n}\n",
+    );
+    check(
+        "f([#{\na: 1,\n}]);\ng(#{\na: [\n1,\n],\n});\n",
+        "f([#{\n    a: 1,\n}]);\ng(#{\n    a: [\n        1,\n    ],\n});\n",
+    );
+}
+
+#[test]
 fn texts_and_comments_are_left_as_they_are() {
     check(
         "//! A plan.\nlet a = `x\n   y ${ b+1 }\n`;  /* c\n d */ f();\n",

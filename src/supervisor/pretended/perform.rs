@@ -251,7 +251,7 @@ pub(super) fn deed_text(deed: &Deed) -> String {
 fn file_end(changed: Result<bool, String>) -> StepEnd {
     let mut end = blank_end();
     match changed {
-        Ok(true) => printed(&mut end, "changed\n", ""),
+        Ok(true) => {}
         Ok(false) => printed(&mut end, "unchanged\n", ""),
         Err(problem) => {
             end.end = End::Exited { code: 1 };
