@@ -81,3 +81,12 @@ fn standard_input_goes_to_standard_output() {
     assert!(output.status.success());
     assert_eq!(String::from_utf8(output.stdout).expect("UTF-8"), FINE);
 }
+
+#[test]
+fn the_stdlib_and_the_examples_are_in_style() {
+    let scene = Scene::new("");
+    let here = env!("CARGO_MANIFEST_DIR");
+    let dirs = ["stdlib", "examples"].map(|dir| format!("{here}/{dir}"));
+    let told = scene.run(&["fmt", "--check", &dirs[0], &dirs[1]]).expect(0);
+    assert!(told.out.ends_with(" files: all in style\n"), "{}", told.out);
+}

@@ -47,9 +47,24 @@ fn settled<'t>(tokens: &[Token<'t>]) -> Vec<Token<'t>> {
     let mut found: Vec<Token<'t>> = Vec::with_capacity(tokens.len());
     let mut open: Vec<bool> = Vec::new();
     let mut ends_operand = false;
+    // For each bracket that is open: does what was said since the last `if`, `for` … take several lines?
+    let mut heads = vec![false];
     for token in tokens {
         let mut token = *token;
         let before = found.last().copied();
+        let is_long = heads.last().copied().unwrap_or(false);
+        if let Some(head) = heads.last_mut() {
+            if HEADS.contains(&token.text) {
+                *head = false;
+            } else if token.breaks > 0 && token.kind != Kind::Close && token.text != "{" {
+                *head = true;
+            }
+        }
+        match token.kind {
+            Kind::Open => heads.push(false),
+            Kind::Close if heads.len() > 1 => drop(heads.pop()),
+            _ => {}
+        }
         match token.kind {
             Kind::Open => open.push(token.text == "#{" || (token.text == "[" && !ends_operand)),
             Kind::Close => {
@@ -63,7 +78,8 @@ fn settled<'t>(tokens: &[Token<'t>]) -> Vec<Token<'t>> {
         if let Some(before) = before {
             let joins_end = matches!(token.text, "else" | "catch") && before.text == "}";
             let is_alone = matches!(before.text, "else" | "try" | "catch" | "loop" | "do");
-            let joins_head = token.text == "{" && (ends_operand && before.text != "}" || is_alone);
+            let ends_head = ends_operand && before.text != "}" && !is_long;
+            let joins_head = token.text == "{" && (ends_head || is_alone);
             if joins_end || (joins_head && !before.is_comment()) {
                 token.breaks = 0;
             }
@@ -75,6 +91,9 @@ fn settled<'t>(tokens: &[Token<'t>]) -> Vec<Token<'t>> {
     }
     found
 }
+
+/// Words behind which a condition, or what is gone through, stands before a block.
+const HEADS: [&str; 6] = ["if", "while", "until", "for", "switch", "fn"];
 
 /// Puts a comma behind the last token that is no comment, unless the list is empty or has one.
 fn end_with_comma(tokens: &mut Vec<Token<'_>>) {
@@ -146,6 +165,10 @@ impl State {
             "||" if token.kind == Kind::Sign && !self.ends_operand() => Role::PipeCloses,
             "!" => Role::Prefix,
             "-" | "+" if token.kind == Kind::Sign && !self.ends_operand() => Role::Prefix,
+            // A new statement behind a block.
+            "-" if token.breaks > 0 && self.last.as_ref().is_some_and(|(last, _)| last == "}") => {
+                Role::Prefix
+            }
             _ => Role::Plain,
         }
     }
@@ -170,6 +193,9 @@ impl State {
         let next = tokens[at..].iter().find(|token| !token.is_comment());
         let goes_on = match &self.last {
             None => false,
+            // The body of a closure, and a block behind a head of several lines.
+            _ if self.role == Role::PipeCloses => false,
+            _ if next.is_some_and(|next| next.text == "{") => false,
             Some((last, _)) => match last.as_str() {
                 ";" | "," | "(" | "[" | "?[" | "{" | "#{" => false,
                 "}" => next.is_some_and(|next| GOES_ON.contains(&next.text)),

@@ -73,6 +73,15 @@ fn each_bracket_that_begins_a_line_closes_its_own_block() {
 }
 
 #[test]
+fn a_block_behind_a_head_of_several_lines_stands_alone() {
+    let long = "fn f() {\n    if a\n        || b\n    {\n        c();\n    }\n    -1\n}\n";
+    check(long, long);
+    check("if f(\na\n)\n{\nb\n}\n", "if f(\n    a\n) {\n    b\n}\n");
+    let body = "verify(\"a\", ||\n    b(c)\n);\n";
+    check(body, body);
+}
+
+#[test]
 fn texts_and_comments_are_left_as_they_are() {
     check(
         "//! A plan.\nlet a = `x\n   y ${ b+1 }\n`;  /* c\n d */ f();\n",
