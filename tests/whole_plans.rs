@@ -100,7 +100,9 @@ impl Machine {
         write!(stream, "GET {path} HTTP/1.0\r\nHost: shop\r\n\r\n").expect("a request");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
-        let kept = answer.split("\r\n").filter(|l| !l.starts_with("Date: "));
+        let kept = answer
+            .split("\r\n")
+            .filter(|l| !l.to_lowercase().starts_with("date: "));
         kept.collect::<Vec<_>>().join("\n")
     }
 }

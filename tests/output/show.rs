@@ -103,7 +103,7 @@ fn normal(scene: &Scene, text: &str) -> String {
         (r#"hostname="[^"]*""#, r#"hostname="HOST""#),
         (r#"value="[0-9a-f]{64}""#, r#"value="FINGERPRINT""#),
         (r#"value="[^"@]+@[^"]+""#, r#"value="USER@HOST""#),
-        (r"after [0-9.]+m?s", "after TIME"),
+        (r"after (?:&lt;1ms|[0-9.]+m?s)", "after TIME"),
         (r"samples: \d+", "samples: N"),
     ] {
         let pattern = Regex::new(pattern).expect("a pattern");

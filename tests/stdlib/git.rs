@@ -77,6 +77,7 @@ git update-ref refs/tags/v2-forged "$(sed 's/^tag v2$/tag v2-forged/' ../forged 
 git rev-parse v2^{commit} > ../commit
 cd ..
 gpg --batch --quiet --quick-set-expire "$(gpg --list-keys --with-colons old@example.org | awk -F: '/^fpr/ { print $10; exit }')" seconds=1
+until gpg --list-keys --with-colons old@example.org 2> /dev/null | grep -q '^pub:e'; do :; done
 sed 's/^:---/---/' "gnupg/openpgp-revocs.d/$(gpg --list-keys --with-colons lost@example.org | awk -F: '/^fpr/ { print $10; exit }').rev" | gpg --batch --quiet --import
 gpg --armor --export old@example.org > old.asc
 gpg --armor --export lost@example.org > lost.asc
