@@ -295,3 +295,10 @@ fn wait_until(is_so: impl Fn() -> bool) {
         std::thread::yield_now();
     }
 }
+
+#[test]
+fn the_tests_of_the_teams_library() {
+    let library = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/platform");
+    let told = sh(Command::new(env!("CARGO_BIN_EXE_deployrun")).args(["test", library]));
+    assert!(told.contains(" passed in "), "{told}");
+}
