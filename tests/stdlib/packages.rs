@@ -1,5 +1,7 @@
 //! `std/packages`, with the real package managers in roots of their own.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::harness::{Helper, Module, State, Then, prove_every};
@@ -158,6 +160,48 @@ fn what_fails_or_dies_within_dpkg_is_undone() {
         ends_as_before(root, fails, 3, "exit status 100");
         let dies = r#"packages::installed("shop", #{ version: "1.6" });"#;
         ends_as_before(root, dies, 3, "exit status 100");
+    }
+}
+
+/// Gives dpkg a part of the package, and kills it as soon as it has begun to write.
+const CUT_OFF: &str = r#"#!/bin/sh
+case "$*" in
+*--fsys-tarfile*shop_2.0*)
+    if mkdir HERE/killed 2>/dev/null; then
+        HERE/real "$@" | head -c 4096
+        until ls /etc/shop/*.dpkg-new > /dev/null 2>&1; do :; done
+        kill -9 $PPID
+        exit 1
+    fi ;;
+esac
+exec HERE/real "$@"
+"#;
+
+#[test]
+fn nothing_is_left_of_a_package_whose_unpacking_was_cut_off() {
+    let _bases = apt();
+    for root in ["empty", "one"] {
+        let (site, before) = site(root, r#"packages::installed("shop", #{ version: "2.0" });"#);
+        let here = site.path("bin");
+        fs::create_dir(&here).expect("made");
+        fs::copy("/usr/bin/dpkg-deb", here.join("real")).expect("copied");
+        let here = here.display().to_string();
+        site.write("bin/dpkg-deb", &CUT_OFF.replace("HERE", &here));
+        let mode = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(site.path("bin/dpkg-deb"), mode).expect("mode");
+        // apt and dpkg look for it where it always is.
+        let enter = fs::read_to_string(site.path("enter")).expect("the way in");
+        let there = site.path("root/usr/bin/dpkg-deb").display().to_string();
+        let mount = format!("mount --bind {here}/dpkg-deb {there}\nexec chroot");
+        site.write("enter", &enter.replace("exec chroot", &mount));
+        let finished = site.finish(&["run", "plan.rhai"]);
+        let told = finished.told();
+        assert!(
+            site.path("bin/killed").exists(),
+            "{root}: it was not killed: {told}"
+        );
+        assert_eq!(finished.code, Some(3), "{root}: {told}");
+        assert_eq!(before, seen(&site), "{root}: {told}\n{}", site.told());
     }
 }
 
