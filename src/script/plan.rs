@@ -29,6 +29,7 @@ const PACKAGES: &str = concat!(
     include_str!("../../stdlib/packages.rhai"),
     include_str!("../../stdlib/packages/way_back.rhai"),
     include_str!("../../stdlib/packages/managers.rhai"),
+    include_str!("../../stdlib/packages/apk.rhai"),
     include_str!("../../stdlib/packages/apt.rhai"),
     include_str!("../../stdlib/packages/dnf.rhai"),
     include_str!("../../stdlib/packages/pacman.rhai"),

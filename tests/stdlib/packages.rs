@@ -245,7 +245,7 @@ fn what_was_not_asked_for_is_refused_before_anything_is_touched() {
         (
             "one",
             r#"installed("shop", #{ manager: "brew" })"#,
-            "there are apt, pacman, dnf",
+            "there are apt, pacman, apk, dnf",
         ),
     ] {
         ends_as_before(root, &format!("packages::{call};"), 1, why);
