@@ -19,13 +19,12 @@ use super::secret_source::SecretSource;
 
 /// Bytes of output that a command may print.
 const OUTPUT_MAX: u64 = 1 << 20;
-/// Characters of an answer that a report shows.
-const SHOWN: usize = 200;
 
 /// Tells one. `place` is the directory of the plan and the environment of its probes.
 ///
 /// # Errors
-/// Says why it is not known that they have heard, without any secret.
+/// Says why it is not known that they have heard, without any secret of the header; as long as what was
+/// answered, since only what is masked may be cut.
 pub fn tell(
     notify: &Notify,
     notice: &Notice,
@@ -38,12 +37,9 @@ pub fn tell(
         secrets: Vec::new(),
     };
     let told = teller.tell(&notify.channel, notice);
-    told.map_err(|problem| {
-        let problem: String = problem.chars().take(SHOWN * 2).collect();
-        match Masker::new(&teller.secrets) {
-            Ok(masker) => masker.mask_str(&problem),
-            Err(error) => error.to_string(),
-        }
+    told.map_err(|problem| match Masker::new(&teller.secrets) {
+        Ok(masker) => masker.mask_str(&problem),
+        Err(error) => error.to_string(),
     })
 }
 
@@ -166,10 +162,7 @@ impl Teller<'_> {
 fn with(problem: String, said: &str) -> String {
     let line = said.lines().map(str::trim).find(|line| !line.is_empty());
     match line {
-        Some(line) => format!(
-            "{problem}: {}",
-            line.chars().take(SHOWN).collect::<String>()
-        ),
+        Some(line) => format!("{problem}: {line}"),
         None => problem,
     }
 }

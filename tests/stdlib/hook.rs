@@ -25,6 +25,11 @@ pub struct Hook {
 impl Hook {
     /// One that answers with this status; 0 never answers.
     pub fn answering(status: u16) -> Self {
+        Self::saying(status, |_| "no_service\n".to_owned())
+    }
+
+    /// One that says this to what is posted.
+    pub fn saying(status: u16, says: fn(&Posted) -> String) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let (tell, posted) = channel();
@@ -32,12 +37,12 @@ impl Hook {
             let mut kept = Vec::new();
             for stream in listener.incoming().map_while(Result::ok) {
                 let Some(one) = read(&stream) else { continue };
+                let body = says(&one);
                 let _ = tell.send(one);
                 if status == 0 {
                     kept.push(stream);
                     continue;
                 }
-                let body = "no_service\n";
                 let length = body.len();
                 let _ = write!(
                     &stream,

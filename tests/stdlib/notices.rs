@@ -223,6 +223,29 @@ fn who_cannot_be_told_changes_nothing() {
     assert!(problem.contains("none"), "{problem}");
 }
 
+/// What is cut to be shown has been masked before: no part of a secret stands at the edge.
+#[test]
+fn an_answer_that_repeats_the_address_gives_no_part_of_it_away() {
+    let hook = Hook::saying(404, |posted| {
+        let host = posted
+            .head
+            .lines()
+            .find_map(|line| line.strip_prefix("host: "));
+        let url = format!("http://{}{}", host.expect("a host"), posted.path);
+        format!("{}{url}\n", "-".repeat(200 - url.len() + 3))
+    });
+    let site = site("#{ slack: #{ secret: \"HOOK_URL\" } }", CHANGE);
+    let url = hook.url("T0001-secret");
+    let finished = run(&site, &url);
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    let problem = problem(&site.journal());
+    assert!(
+        problem.contains("the server answered 404: ---"),
+        "{problem}"
+    );
+    assert!(!problem.contains("T0001"), "{problem}");
+}
+
 #[test]
 fn a_run_does_not_wait_for_who_is_told() {
     let silent = Hook::answering(0);

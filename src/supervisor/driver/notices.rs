@@ -13,6 +13,8 @@ use super::{Driver, Scripts, Signals};
 
 /// How much longer than its own time one who is told is waited for.
 const SLACK: Duration = Duration::from_millis(500);
+/// Characters of a problem that are written down.
+const SHOWN: usize = 250;
 
 /// Who is being told.
 #[derive(Default)]
@@ -65,7 +67,7 @@ impl<S: Scripts> Driver<S> {
                 number,
                 on,
                 to: notify.channel.words(),
-                problem,
+                problem: problem.chars().take(SHOWN).collect(),
                 took_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
             };
             let _ = tell.send(Message::Notified(Box::new(event)));
