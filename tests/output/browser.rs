@@ -117,38 +117,24 @@ fn nothing_is_loaded_or_violated_and_texts_can_be_read() {
 #[test]
 fn it_fits_a_phone_and_paper() {
     let (_scene, mut browser) = report();
-    let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
-    browser.call("Emulation.setDeviceMetricsOverride", phone);
-    let width = browser.value("document.documentElement.scrollWidth");
-    assert_eq!(width, 360);
-    browser.call("Emulation.clearDeviceMetricsOverride", json!({}));
-    let pdf = browser.call("Page.printToPDF", json!({}));
-    assert!(pdf["data"].as_str().is_some_and(|data| data.len() > 10_000));
+    browser.fits_a_phone_and_paper();
     is_quiet(&browser);
 }
 
 #[test]
 fn it_can_be_heard_and_used_with_keys() {
     let (_scene, mut browser) = report();
-    let tree = browser.call("Accessibility.getFullAXTree", json!({}));
-    let nodes = tree["nodes"].as_array().expect("nodes");
-    let of = |role: &str| -> Vec<&str> {
-        nodes
-            .iter()
-            .filter(|node| node["ignored"] != true && node["role"]["value"] == role)
-            .filter_map(|node| node["name"]["value"].as_str())
-            .collect()
-    };
+    let of = browser.heard();
     assert_eq!(of("banner").len(), 1);
     assert_eq!(of("main").len(), 1);
     assert_eq!(of("navigation"), ["Parts of this report"]);
     assert!(
-        of("region").contains(&"What happened"),
+        of("region").iter().any(|name| name == "What happened"),
         "{:?}",
         of("region")
     );
     let headings = of("heading");
-    let first = headings.first().copied().unwrap_or_default();
+    let first = headings.first().cloned().unwrap_or_default();
     assert!(
         first.contains("Stuck") && first.contains("shop 2.4.0"),
         "{first}"

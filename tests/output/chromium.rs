@@ -151,6 +151,30 @@ impl Chromium {
         }
     }
 
+    /// Fails the test unless the page fits a phone, and can be printed.
+    #[track_caller]
+    pub fn fits_a_phone_and_paper(&mut self) {
+        let phone = json!({ "width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": true });
+        self.call("Emulation.setDeviceMetricsOverride", phone);
+        let width = self.value("document.documentElement.scrollWidth");
+        assert_eq!(width, 360);
+        self.call("Emulation.clearDeviceMetricsOverride", json!({}));
+        let pdf = self.call("Page.printToPDF", json!({}));
+        assert!(pdf["data"].as_str().is_some_and(|data| data.len() > 10_000));
+    }
+
+    /// What a screen reader hears, by its role.
+    pub fn heard(&mut self) -> impl Fn(&str) -> Vec<String> + use<> {
+        let tree = self.call("Accessibility.getFullAXTree", json!({}));
+        move |role| {
+            let nodes = tree["nodes"].as_array().expect("nodes").iter();
+            nodes
+                .filter(|node| node["ignored"] != true && node["role"]["value"] == role)
+                .filter_map(|node| node["name"]["value"].as_str().map(str::to_owned))
+                .collect()
+        }
+    }
+
     /// What it has told by this name.
     pub fn told(&self, event: &str) -> Vec<&Value> {
         let of = self.events.iter().filter(|told| told["method"] == event);
