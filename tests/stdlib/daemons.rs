@@ -1,6 +1,7 @@
 //! Daemons of tests: each with an address and a directory of its own, and gone when the test is.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
@@ -10,7 +11,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, open};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
+
+use super::support::live::PATIENCE;
 
 /// The port of all of them. Addresses are their own, and nobody is given this port by chance.
 pub const PORT: u16 = 18080;
@@ -103,6 +107,84 @@ pub fn stop(pid: &Path) {
     assert!(!fds[0].revents().is_empty(), "{number} does not end");
     // What it leaves could be taken for the number of the next one.
     let _ = std::fs::remove_file(pid);
+}
+
+/// A daemon that hangs in the middle of a reload, for it reads a pipe.
+pub struct Hung {
+    pipe: File,
+    text: Vec<u8>,
+    master: i32,
+    signal: Signal,
+}
+
+impl Hung {
+    /// Tells the daemon whose number is in `pid` to reload. The file at `part` is the last that it reads.
+    pub fn reload(pid: &Path, signal: Signal, part: &Path) -> Self {
+        let master = number(pid).expect("its number");
+        until("it does not end its start", || {
+            status(master, "State").starts_with('S') && !has(master, "SigBlk", signal)
+        });
+        let text = std::fs::read(part).expect("the part");
+        std::fs::remove_file(part).expect("removed");
+        mknodat(CWD, part, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
+        kill_process(Pid::from_raw(master).expect("a pid"), signal).expect("it is there");
+        let mut opened = None;
+        until("it does not read the pipe", || {
+            // Without a reader there is nothing to open.
+            let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+            opened = open(part, flags, Mode::empty()).ok();
+            opened.is_some()
+        });
+        // Who reads from now on gets the file.
+        std::fs::remove_file(part).expect("removed");
+        std::fs::write(part, &text).expect("written");
+        Self {
+            pipe: opened.expect("it is open").into(),
+            text,
+            master,
+            signal,
+        }
+    }
+
+    /// Waits until somebody in the directory has told it to reload once more or waits for it, and lets it go on.
+    pub fn go_on_when_asked(mut self, dir: &Path) {
+        until("nobody reloads it", || {
+            has(self.master, "ShdPnd", self.signal) || sleeps_in(dir)
+        });
+        self.pipe.write_all(&self.text).expect("written");
+    }
+}
+
+fn status(process: i32, field: &str) -> String {
+    let text = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix(field));
+    let value = line.unwrap_or_default();
+    value.trim_matches([':', ' ', '\t']).to_owned()
+}
+
+/// Is the signal in this set of the process?
+fn has(process: i32, set: &str, signal: Signal) -> bool {
+    let bits = u64::from_str_radix(&status(process, set), 16).unwrap_or_default();
+    bits >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// There is no event: these are states of other processes.
+fn until(what: &str, mut is: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !is() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Does a script in the directory wait?
+fn sleeps_in(dir: &Path) -> bool {
+    let processes = std::fs::read_dir("/proc").expect("processes");
+    processes.flatten().any(|process| {
+        let path = process.path();
+        std::fs::read(path.join("cmdline")).is_ok_and(|argv| argv == b"sleep\x000.1\0")
+            && std::fs::read_link(path.join("cwd")).is_ok_and(|cwd| cwd == dir)
+    })
 }
 
 /// What a GET of `/` is answered, without a library between.

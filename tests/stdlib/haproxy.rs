@@ -8,8 +8,11 @@ use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use super::daemons::{self, Ends, PORT};
+use rustix::process::Signal;
+
+use super::daemons::{self, Ends, Hung, PORT};
 use super::harness::{Helper, Module, State, Then, prove};
+use super::support::live::Live;
 use super::support::site::Site;
 use super::support::{need, need_root};
 
@@ -39,6 +42,7 @@ fn surroundings(site: &Site) {
         "wrong.cfg",
         &former.replace("frontend edge", "frontent edge"),
     );
+    site.write("edge/last", "global\n");
     start(&site.path(""));
 }
 
@@ -53,6 +57,8 @@ fn start(root: &Path) {
         "-q",
         "-f",
         &text(&conf),
+        "-f",
+        &text(&root.join("edge/last")),
         "-p",
         &text(&pid),
     ];
@@ -304,4 +310,34 @@ throw "the plan fails";
         );
         assert_eq!(state(&site), before, "{program}: {told}");
     }
+}
+
+/// Somebody's reload, such as that of a step that was cut off, is under way with another configuration.
+/// `HAProxy` throws away what it is told meanwhile.
+#[test]
+fn a_reload_that_is_under_way_is_not_taken_for_ones_own() {
+    needs();
+    let _ends = Ends;
+    let site = Site::bare(&plan("haproxy::reload(edge);\ninfo(served.call());\n"));
+    surroundings(&site);
+    let root = site.path("");
+    let file = root.join("production/haproxy.cfg");
+    let former = fs::read(&file).expect("the configuration");
+    fs::copy(root.join("new.cfg"), &file).expect("copied");
+    let hung = Hung::reload(
+        &root.join("edge/pid"),
+        Signal::USR2,
+        &root.join("edge/last"),
+    );
+    fs::write(&file, former).expect("written");
+    let run = Live::start(site.command(&["run", "plan.rhai"]));
+    hung.go_on_when_asked(&root);
+    let finished = run.finish();
+    let told = finished.told();
+    assert_eq!(finished.code, Some(0), "{told}");
+    assert!(told.contains("\"former\""), "{told}");
+    assert!(
+        told.contains("HAProxy still loads what it was told to before"),
+        "{told}"
+    );
 }

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use super::daemons::{self, Ends, PORT};
+use rustix::process::Signal;
+
+use super::daemons::{self, Ends, Hung, PORT};
 use super::harness::{Helper, Module, State, Then, prove};
+use super::support::live::Live;
 use super::support::site::Site;
 use super::support::{need, need_root};
 
@@ -27,12 +30,13 @@ fn surroundings(site: &Site) {
         &format!(
             "pid {root}/edge/pid;\nerror_log {root}/edge/errors;\nworker_processes 1;\n\
              events {{ worker_connections 64; }}\nhttp {{\n  access_log off;\n\
-             include ../production/*.conf;\n  include ../production/*.site;\n{}}}\n",
+             include ../production/*.conf;\n  include ../production/*.site;\n  ssl_password_file last;\n{}}}\n",
             ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
                 .map(|name| format!("  {name}_temp_path {root}/edge/{name};\n"))
                 .concat()
         ),
     );
+    site.write("edge/last", "none\n");
     site.write("production/a.conf", &server(&address, "former"));
     site.write("former.conf", &server(&address, "former"));
     site.write("new.conf", &server(&address, "new"));
@@ -260,4 +264,27 @@ fn an_nginx_that_does_not_load_it_keeps_what_it_has() {
     assert_eq!(state(&site), "new", "{told}");
     let there = fs::read_to_string(site.path("production/b.conf")).expect("the file");
     assert_eq!(there, zone("binary_remote_addr"), "{told}");
+}
+
+/// Somebody's reload, such as that of a step that was cut off, is under way with another configuration.
+#[test]
+fn a_reload_that_is_under_way_is_not_taken_for_ones_own() {
+    needs();
+    let _ends = Ends;
+    let site = Site::bare(&plan("nginx::reload(edge);\ninfo(served.call());\n"));
+    surroundings(&site);
+    let root = site.path("");
+    copy(&root, "new.conf", "production/a.conf");
+    let hung = Hung::reload(&root.join("edge/pid"), Signal::HUP, &root.join("edge/last"));
+    copy(&root, "former.conf", "production/a.conf");
+    let run = Live::start(site.command(&["run", "plan.rhai"]));
+    hung.go_on_when_asked(&root);
+    let finished = run.finish();
+    let told = finished.told();
+    assert_eq!(finished.code, Some(0), "{told}");
+    assert!(told.contains("\"former\""), "{told}");
+    assert!(
+        told.contains("nginx still loads what it was told to before"),
+        "{told}"
+    );
 }
