@@ -161,6 +161,9 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
+/// What it says of a step whose former state is lost; nobody need look for it then.
+pub const FORMER_IS_GONE: &str = "what was there before is gone";
+
 /// What undoes a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -202,17 +202,18 @@ impl<S: Scripts> Driver<S> {
             "SIGHUP" => Input::HangUp,
             "SIGTSTP" => {
                 let text = "Ctrl-Z is refused: nothing would watch a run that is suspended";
-                let note = Event::Note {
-                    warning: true,
-                    text: text.to_owned(),
-                };
-                return self.carry_out(vec![Action::Record(note)]);
+                return self.warn(text.to_owned());
             }
             name => Input::Interrupt {
                 signal: name.to_owned(),
             },
         };
         self.take(input);
+    }
+
+    fn warn(&mut self, text: String) {
+        let warning = true;
+        self.carry_out(vec![Action::Record(Event::Note { warning, text })]);
     }
 
     fn on_message(&mut self, message: Message) {
@@ -223,6 +224,7 @@ impl<S: Scripts> Driver<S> {
                 }
                 self.take(input);
             }
+            Message::Note(text) => self.warn(text),
             Message::Notified(event) => self.on_notified(*event),
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
