@@ -832,3 +832,94 @@ fn a_journal_in_memory_is_warned_of() {
     );
     assert!(told.contains(&warned), "{told}");
 }
+
+/// The plan waits in a step, in the back-out of which `undo a` acts.
+const IN_A_STEP: &str = "run(\": > ready; while ! test -e go; do sleep 0.05; done\", #{ back_out: \"./act undo a\", grace: \"1s\" });\n";
+
+fn in_a_step() -> (Site, Live) {
+    let site = Site::new(&plan(IN_A_STEP));
+    let live = Live::start(site.command(&["run", "plan.rhai"]));
+    wait_for(&site.path("ready"));
+    (site, live)
+}
+
+#[test]
+fn signals_that_would_end_deployrun_stop_the_run() {
+    for signal in [Signal::QUIT, Signal::POWER, Signal::XCPU] {
+        let (site, live) = in_a_step();
+        live.signal(signal);
+        let finished = live.finish();
+        assert_eq!(finished.code, Some(3), "{signal:?}: {}", finished.told());
+        assert_eq!(site.effects(), effects::lines("undo a"), "{signal:?}");
+    }
+}
+
+#[test]
+fn signals_that_mean_nothing_change_nothing() {
+    let (site, mut live) = in_a_step();
+    let supervisors = processes::supervisors(site.state());
+    for (signal, name) in [
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::VTALARM, "SIGVTALRM"),
+        (Signal::PROF, "SIGPROF"),
+        (Signal::IO, "SIGIO"),
+    ] {
+        live.signal(signal);
+        live.wait_for(name, |event| {
+            let text = event["text"].as_str().unwrap_or_default();
+            text.starts_with(&format!("{name} came, and means nothing"))
+        });
+        for pid in &supervisors {
+            let pid = rustix::process::Pid::from_raw(*pid).expect("a pid");
+            rustix::process::kill_process(pid, signal).expect("it is there");
+        }
+    }
+    site.write("go", "");
+    let finished = live.finish();
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+}
+
+/// A site whose programs may write no file of more than so many KiB.
+fn with_small_files(body: &str, kib: u32) -> Site {
+    let site = Site::new(&plan(body));
+    site.write(
+        "enter",
+        &format!("#!/bin/bash\nulimit -f {kib}\nexec \"$@\"\n"),
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(site.path("enter"), mode).expect("mode");
+    site
+}
+
+#[test]
+fn output_that_may_not_be_written_is_not_kept() {
+    let body = "run(\"head -c 3000000 /dev/zero | tr '\\\\0' x\", #{ back_out: () });\nrun(\"./act do a\", #{ back_out: () });\n";
+    let site = with_small_files(body, 1100);
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.code, Some(0), "{told}");
+    assert_eq!(site.effects(), effects::lines("do a"), "{told}");
+    let ended = journal::of_kind(&site.journal(), "step-ended")[0].clone();
+    assert_eq!(ended["end"]["output_bytes"], 3_000_000, "{ended}");
+    assert!(
+        ended["end"]["dropped_bytes"]
+            .as_u64()
+            .is_some_and(|n| n > 0),
+        "{ended}"
+    );
+}
+
+#[test]
+fn a_journal_that_may_not_grow_is_a_journal_that_failed() {
+    let body = "run(\"./act do a\", #{ back_out: \"./act undo a\" });\n\
+        let long = \"\";\nlong.pad(20000, \"x\");\n\
+        for n in 0..100 { run([\"true\"], #{ title: long, back_out: () }); }\n";
+    let site = with_small_files(body, 1100);
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.signal, None, "{told}");
+    assert!(matches!(finished.code, Some(3 | 4)), "{told}");
+    assert_eq!(site.effects(), effects::lines("do a\nundo a"), "{told}");
+}

@@ -152,6 +152,8 @@ impl Command {
 #[must_use]
 pub fn main() -> ExitCode {
     completions::answer();
+    // Whoever writes beyond a limit (`ulimit -f`) gets an error, and is not killed.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
     let args = with_bare_form(std::env::args_os().collect());
     let parsed = tree()
         .try_get_matches_from(args)

@@ -163,7 +163,8 @@ impl Runner {
         self
     }
 
-    /// Takes SIGINT, SIGTERM, SIGHUP and SIGTSTP for the run: the first two stop it, the others are told of.
+    /// Takes for the run all signals by which it would die: SIGINT, SIGTERM, SIGQUIT, SIGPWR and SIGXCPU stop it,
+    /// the others are told of; SIGTSTP too.
     #[must_use]
     pub fn handle_signals(mut self) -> Self {
         self.signals = true;

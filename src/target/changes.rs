@@ -13,8 +13,8 @@ use crate::words::call::{Change, FileChange};
 use super::archive::{Archive, Unpacking};
 use super::facts::io_words;
 use super::former::{
-    Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, kept_at, parent_of,
-    real, remove, restore, scan, set_mode, swap_in,
+    Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, kept_at, note,
+    parent_of, real, remove, restore, scan, set_mode, swap_in,
 };
 use super::likeness::is_like;
 use super::owners::ids;
@@ -437,8 +437,7 @@ fn go(path: &Path, from: &Path, step: &Path, extent: Extent) -> Result<bool, Str
     keep(from, &moved, kept)?;
     if near {
         let which = coming.map(|facts| (facts.dev(), facts.ino()));
-        let json = serde_json::to_vec(&which).map_err(|e| io(e.into()))?;
-        fs::write(moved.join(WHICH), json).map_err(io)?;
+        note(&moved, WHICH, &which).map_err(io)?;
         renameat_with(&source, &old, &target, &new, RenameFlags::NOREPLACE)
             .map_err(|e| io(e.into()))?;
     } else {

@@ -142,7 +142,7 @@ pub(super) fn keep(path: &Path, step: &Path, extent: Extent) -> Result<Vec<Entry
         content: extent.content,
         missing_above: missing_above(path),
     };
-    write(&former, step).map_err(io)?;
+    note(step, FORMER, &former).map_err(io)?;
     Ok(seen.entries)
 }
 
@@ -195,14 +195,16 @@ fn missing_above(path: &Path) -> usize {
         .count()
 }
 
-fn write(former: &Former, step: &Path) -> io::Result<()> {
-    let json = serde_json::to_vec(former).map_err(io::Error::other)?;
-    let beside = step.join("former.json.new");
+/// Writes a file of what was there before into the directory of a step: it is there whole and for good, or not
+/// at all.
+pub(super) fn note(step: &Path, name: &str, what: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_vec(what).map_err(io::Error::other)?;
+    let beside = step.join(format!("{name}.new"));
     let mut file = File::create(&beside)?;
     file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(&json)?;
     file.sync_all()?;
-    fs::rename(&beside, step.join(FORMER))?;
+    fs::rename(&beside, step.join(name))?;
     Dir::open(step)?.sync()
 }
 
