@@ -68,6 +68,14 @@ pub enum Error {
         /// Which directory.
         root: std::path::PathBuf,
     },
+    /// There is nothing to put back of a run.
+    #[error("nothing of run {run} was put back: {problem}")]
+    NothingToPutBack {
+        /// Which run.
+        run: String,
+        /// Why.
+        problem: String,
+    },
     /// What the journal has of a run cannot be understood.
     #[error("run {run} can't be read: {problem}")]
     Unreadable {

@@ -6,6 +6,7 @@ mod error;
 mod frozen;
 mod new_run;
 mod preview;
+mod put_back;
 mod real_tests;
 mod stored;
 
@@ -33,6 +34,7 @@ use crate::words::outcome::RunOutcome;
 
 pub use error::Error;
 pub(crate) use frozen::sources_of;
+pub use put_back::ToPutBack;
 pub(crate) use real_tests::real_runs;
 pub(crate) use stored::{ended, events_of};
 

@@ -218,6 +218,24 @@ pub enum Deed {
     },
 }
 
+impl Deed {
+    /// The path that it changes by itself, and the one from which it moves something there.
+    #[must_use]
+    pub fn changes(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Self::PutFile(file) => Some((&file.path, None)),
+            Self::ChangeFile(change) => {
+                let from = match &change.change {
+                    Change::Move { from } => Some(from.as_str()),
+                    _ => None,
+                };
+                Some((&change.path, from))
+            }
+            Self::Command(_) | Self::Own { .. } => None,
+        }
+    }
+}
+
 /// A file that is put in place atomically.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

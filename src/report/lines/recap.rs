@@ -144,10 +144,11 @@ impl Lines {
                 self.run,
                 item.call.directory(1, false)
             );
-            let text = "to undo it by hand: `former.json` says what was there before, `former` is \
-                        the file, in";
-            self.named(Tone::Warn, "", text);
-            self.named(Tone::Warn, "", &format!("  {}", shell_word(&dir)));
+            let command = format!("{} put-back {} {}", self.look.program, self.run, item.call);
+            self.named(Tone::Warn, "", "to undo it, as often as it takes:");
+            self.named(Tone::Warn, "", &format!("  {command}"));
+            let text = format!("what was there before is in {}", shell_word(&dir));
+            self.named(Tone::Plain, "", &text);
         }
     }
 

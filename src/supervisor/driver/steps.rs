@@ -16,7 +16,7 @@ use crate::target::environment;
 use crate::target::files::{self, PutTask};
 use crate::target::local::{Ending, Found, Running, Standing, StepDir};
 use crate::target::tries;
-use crate::words::call::{Call, Change, Command, Deed, Step, Undo};
+use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{End, StepEnd, StepSpec};
@@ -277,17 +277,8 @@ impl<S: Scripts> Driver<S> {
 
     /// What a step changed, and from where it moved it there.
     fn changed_paths(&self, key: &Try) -> Option<(PathBuf, Option<PathBuf>)> {
-        match &self.core.step_of(&key.id)?.deed {
-            Deed::PutFile(file) => Some((file.path.clone().into(), None)),
-            Deed::ChangeFile(change) => {
-                let from = match &change.change {
-                    Change::Move { from } => Some(from.into()),
-                    _ => None,
-                };
-                Some((change.path.clone().into(), from))
-            }
-            Deed::Command(_) | Deed::Own { .. } => None,
-        }
+        let (path, from) = self.core.step_of(&key.id)?.deed.changes()?;
+        Some((path.into(), from.map(Into::into)))
     }
 
     /// The directory of a step's first try: it keeps what was there before.
