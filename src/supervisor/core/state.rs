@@ -124,6 +124,8 @@ pub(super) struct WatchState {
     pub next_boot_ms: i64,
     /// Since when a sample is being taken.
     pub sampling: Option<i64>,
+    /// When the last sample that has ended began, on the boot clock, and whether it was good.
+    pub looked: Option<(i64, bool)>,
 }
 
 /// A call the script waits for.
@@ -134,6 +136,13 @@ pub(super) enum Waiting {
     /// A sleep or soak, until an instant on the boot clock; with the title of a group and its time
     /// when that is over first.
     Until(i64, Option<(String, u64)>),
+    /// A soak: since when, and until when if all watches are good then.
+    Soak {
+        since: i64,
+        until: i64,
+        /// Was it said that it goes on?
+        prolonged: bool,
+    },
     /// A verify: until when, and when to look next; `None` while the script looks.
     Verify {
         name: String,
@@ -186,6 +195,10 @@ pub struct Core {
     pub(super) armed: Vec<Armed>,
     pub(super) groups: BTreeMap<String, Vec<Group>>,
     pub(super) watches: BTreeMap<CallId, WatchState>,
+    /// When the last step ended, on the boot clock.
+    pub(super) changed_boot_ms: i64,
+    /// Was it said that the end of the run waits for a watch?
+    pub(super) end_waits: bool,
     /// Calls that take time and have not ended: since when, and the name of a verify.
     pub(super) began: BTreeMap<CallId, (i64, Option<String>)>,
     pub(super) approved: BTreeSet<String>,
@@ -249,6 +262,8 @@ impl Core {
             armed: Vec::new(),
             groups: BTreeMap::new(),
             watches: BTreeMap::new(),
+            changed_boot_ms: i64::MIN,
+            end_waits: false,
             began: BTreeMap::new(),
             approved: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -344,7 +359,10 @@ impl Core {
                 id,
                 verdict,
                 took_ms,
-            } => self.on_sampled(&id, verdict, took_ms),
+            } => {
+                self.on_sampled(&id, verdict, took_ms);
+                self.wake_calls();
+            }
             Input::ScriptEnded(end) => self.on_script_ended(end),
             Input::Lock(answer) => self.on_lock(answer),
             Input::Approved {
@@ -629,6 +647,7 @@ impl Core {
                     bad: 0,
                     next_boot_ms: self.now.boot_ms,
                     sampling: None,
+                    looked: None,
                 };
                 self.watches.insert(id.clone(), state);
             }
@@ -721,6 +740,7 @@ impl Core {
                 again,
                 ..
             } => {
+                self.changed_boot_ms = self.now.boot_ms;
                 self.survivors.extend(end.survivors.iter().cloned());
                 let never = matches!(end.end, End::NotStarted { .. });
                 if let Some(step) = self.steps.get_mut(id) {
