@@ -190,6 +190,8 @@ pub struct Core {
     pub(super) phase: Phase,
     pub(super) stop: Option<Stop>,
     pub(super) findings: Vec<Finding>,
+    /// When the first of them was made, milliseconds since 1970.
+    pub(super) reviewed_ms: Option<i64>,
     pub(super) failed_verifies: Vec<String>,
     pub(super) steps: BTreeMap<CallId, StepState>,
     pub(super) armed: Vec<Armed>,
@@ -257,6 +259,7 @@ impl Core {
             phase: Phase::Review,
             stop: None,
             findings: Vec::new(),
+            reviewed_ms: None,
             failed_verifies: Vec::new(),
             steps: BTreeMap::new(),
             armed: Vec::new(),
@@ -489,6 +492,15 @@ impl Core {
         self.steps.get(id).map_or(0, |s| s.attempt)
     }
 
+    /// The names of the directories in which steps that change files by themselves kept what was there.
+    pub fn directories_of_changes(&self) -> impl Iterator<Item = String> + '_ {
+        let changes = self
+            .steps
+            .iter()
+            .filter(|(_, s)| s.step.deed.changes().is_some());
+        changes.flat_map(|(id, s)| (1..=s.attempt).map(|n| id.directory(n, false)))
+    }
+
     /// Does somebody have to approve?
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
@@ -534,11 +546,14 @@ impl Core {
             }
             Event::Finding {
                 name, ok, detail, ..
-            } => self.findings.push(Finding {
-                name: name.clone(),
-                ok: *ok,
-                detail: detail.clone(),
-            }),
+            } => {
+                self.reviewed_ms.get_or_insert(self.now.wall_ms);
+                self.findings.push(Finding {
+                    name: name.clone(),
+                    ok: *ok,
+                    detail: detail.clone(),
+                });
+            }
             Event::StepStarted { .. } | Event::StepEnded { .. } | Event::StepVoid { .. } => {
                 self.apply_step(event);
             }
