@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::report::out;
 use crate::supervisor::driver::Approval;
 use crate::target::{facts, step_supervisor};
+use crate::words::call::shell_word;
 use crate::words::event::{Actor, Event, Stamped, json_text};
 use crate::words::suggest::nearest;
 
@@ -26,8 +27,8 @@ use super::refuse::{refuse, say};
 pub(super) struct Args {
     /// The run's id, or enough of its beginning
     run: String,
-    /// What is approved, as the run asks for it
-    name: String,
+    /// What is approved, as the run asks for it; without it, what it asks for is listed
+    name: Option<String>,
     /// Words that stand in the journal beside it
     #[arg(short, long, value_name = "TEXT", default_value = "")]
     comment: String,
@@ -58,21 +59,20 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
         );
         return 1;
     }
-    if let Some((by, _)) = given(&events).find(|(_, name)| *name == args.name) {
-        return tell(
-            context,
-            &run,
-            &args.name,
-            &format!("had been approved by {by}"),
-        );
-    }
     let wanted: Vec<&str> = wanted(&events).collect();
-    if !wanted.contains(&args.name.as_str()) {
-        say(context, &not_wanted(&run, &args.name, &wanted));
+    let Some(name) = &args.name else {
+        say(context, &without_name(context, &run, &wanted));
+        return 1;
+    };
+    if let Some((by, _)) = given(&events).find(|(_, given)| given == name) {
+        return tell(context, &run, name, &format!("had been approved by {by}"));
+    }
+    if !wanted.contains(&name.as_str()) {
+        say(context, &not_wanted(&run, name, &wanted));
         return 1;
     }
     let now_ms = context.clock.now().wall_ms;
-    if let Err(error) = give(&context.state, &run, &args.name, now_ms, &args.comment) {
+    if let Err(error) = give(&context.state, &run, name, now_ms, &args.comment) {
         say(
             context,
             &format!("the approval could not be written: {error}"),
@@ -86,7 +86,19 @@ pub(super) fn run(context: &Context, args: &Args) -> u8 {
             context.program
         ),
     };
-    tell(context, &run, &args.name, &goes_on)
+    tell(context, &run, name, &goes_on)
+}
+
+/// What is to be typed.
+fn without_name(context: &Context, run: &str, wanted: &[&str]) -> String {
+    let commands: Vec<String> = wanted
+        .iter()
+        .map(|name| format!("`{} approve {run} {}`", context.program, shell_word(name)))
+        .collect();
+    match commands.as_slice() {
+        [] => format!("run {run} asks for no approval now; nothing was approved"),
+        commands => format!("say what is approved: {}", commands.join(" or ")),
+    }
 }
 
 fn tell(context: &Context, run: &str, name: &str, what: &str) -> u8 {

@@ -23,12 +23,20 @@ pub struct OwnerLock {
 
 /// Another process controls the run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("run {run} is already controlled by {}", holder.as_ref().map_or_else(|| "another process".to_owned(), ToString::to_string))]
+#[error("run {run} is already controlled by {}", holder.as_ref().map_or_else(|| "another process".to_owned(), holder_and_stop))]
 pub struct OwnedBy {
     /// The run.
     pub run: String,
     /// The process; `None` if it has not said who it is.
     pub holder: Option<Holder>,
+}
+
+/// Who has the run, and how it is stopped from elsewhere.
+fn holder_and_stop(holder: &Holder) -> String {
+    format!(
+        "{holder}; Ctrl-C there or `kill -TERM {}` stops it and backs it out",
+        holder.pid
+    )
 }
 
 /// Why a run cannot be controlled.

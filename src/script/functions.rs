@@ -133,9 +133,17 @@ impl Kind {
                 None => wrong(),
             },
             Self::Texts => match value.as_map_ref() {
-                Ok(map) => ok(map
-                    .values()
-                    .all(|v| is_text(v) || v.is_int() || v.is_bool())),
+                Ok(map)
+                    if !map
+                        .values()
+                        .all(|v| is_text(v) || v.is_int() || v.is_bool()) =>
+                {
+                    wrong()
+                }
+                Ok(map) => match map.keys().find(|k| k.is_empty() || k.contains(['=', '\0'])) {
+                    Some(name) => Err(format!("has {name:?}, which can't be a name")),
+                    None => Ok(()),
+                },
                 Err(_) => wrong(),
             },
             Self::TextList => match value.as_array_ref() {
@@ -143,10 +151,17 @@ impl Kind {
                 Err(_) => ok(is_text(value)),
             },
             Self::Codes => match value.as_array_ref() {
-                Ok(items) => ok(!items.is_empty()
-                    && items
-                        .iter()
-                        .all(|c| c.as_int().is_ok_and(|c| (0..=255).contains(&c)))),
+                Ok(items) if items.is_empty() => wrong(),
+                Ok(items) => {
+                    let fits = |c: &Dynamic| c.as_int().is_ok_and(|c| (0..=255).contains(&c));
+                    match items.iter().find(|c| !fits(c)) {
+                        Some(odd) => Err(format!(
+                            "has {}, and an exit status is a whole number from 0 to 255",
+                            shown(odd)
+                        )),
+                        None => Ok(()),
+                    }
+                }
                 Err(_) => wrong(),
             },
             Self::OneOf(words) => {

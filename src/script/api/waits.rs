@@ -53,7 +53,7 @@ pub(super) fn functions() -> Vec<Function> {
             options: &[],
             closure: None,
             when: When::Release,
-            doc: "Lets the watches look on for a while in which nothing is done.",
+            doc: "Lets the watches look on for a while in which nothing is done. It is over when each of them has looked in it and none is bad; so is the release.",
             handler: Handler::Api(soak),
         },
         Function {
