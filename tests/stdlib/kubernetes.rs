@@ -231,3 +231,123 @@ fn manifests_and_images_are_as_before() {
         24,
     );
 }
+
+/// A site in this state, with this plan.
+fn site(make: fn(&Path), plan: &str) -> Site {
+    let site = Site::bare(&format!(
+        "import \"std/kubernetes\" as kubernetes;\n\
+         plan(#{{ name: \"k\", version: \"1\", environment: \"test\" }});\n{PRELUDE}\n{plan}\n"
+    ));
+    surroundings(&site);
+    make(&site.path(""));
+    site
+}
+
+/// Runs the plan, which must end with this status, say this, and leave all as before.
+fn changes_nothing(site: &Site, code: i32, says: &str) {
+    let before = state(site);
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.code, Some(code), "{told}");
+    assert!(told.contains(says), "`{says}`: {told}");
+    assert_eq!(before, state(site), "{told}");
+}
+
+#[test]
+fn a_namespace_comes_and_goes_with_what_lives_in_it() {
+    let site = site(
+        |root| fs::rename(root.join("shop.yaml"), root.join("rest.yaml")).expect("renamed"),
+        "kubernetes::apply(\"shop.yaml\", there);\n\
+         kubernetes::rollout_status(\"deployment/shop\", there);\n\
+         throw \"the plan fails\";",
+    );
+    let rest = fs::read_to_string(site.path("rest.yaml")).expect("the rest");
+    let namespace = fs::read_to_string(site.path("namespace.yaml")).expect("the namespace");
+    site.write("shop.yaml", &format!("{namespace}---\n{rest}"));
+    // Up to there all went well.
+    changes_nothing(&site, 3, "the plan fails");
+}
+
+#[test]
+fn a_rollout_is_waited_for_and_one_that_never_ends_is_taken_back() {
+    let plan = "let rolled_out = kubernetes::rolled_out(\"deployment/shop\", there);\n\
+                wait_for_window();\n\
+                kubernetes::set_image(\"deployment/shop\", #{ app: \"shop:VERSION\" }, there);\n\
+                info(`${rolled_out}, ${kubernetes::rolled_out(\"deployment/shop\", there)}`);\n\
+                kubernetes::rollout_status(\"deployment/shop\", there + #{ within: \"3s\", every: \"100ms\" });\n\
+                info(`${kubernetes::rolled_out(\"deployment/shop\", there)}`);\n";
+    let good = site(former, &plan.replace("VERSION", "2"));
+    let finished = good.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.code, Some(0), "{told}");
+    assert!(told.contains("\"text\":\"true\""), "{told}");
+    let broken = site(former, &plan.replace("VERSION", "broken"));
+    changes_nothing(
+        &broken,
+        3,
+        "did not turn true within 3s: Waiting for deployment \\\"shop\\\" rollout to finish",
+    );
+    assert!(broken.told().contains("true, false"), "{}", broken.told());
+}
+
+#[test]
+fn what_somebody_else_has_deleted_is_there_again() {
+    let site = site(
+        former,
+        "kubernetes::apply(\"shop.yaml\", there);\n\
+         run([\"kubectl\", \"--kubeconfig=kubeconfig\", \"delete\", \"-n\", \"shop\", \"configmap/settings\"], #{ back_out: () });\n\
+         throw \"the plan fails\";",
+    );
+    // It is another one: its number and its time are new.
+    let known = |text: String| {
+        let lines = text.lines().filter(|line| {
+            !line.contains("\"uid\": ") && !line.contains("\"creationTimestamp\": ")
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let before = known(state(&site));
+    let finished = site.finish(&["run", "plan.rhai"]);
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(before, known(state(&site)), "{}", finished.told());
+}
+
+#[test]
+fn what_could_not_be_taken_back_is_refused() {
+    let secret = site(nothing, "kubernetes::apply(\"secret.yaml\", there);");
+    secret.write(
+        "secret.yaml",
+        "apiVersion: v1\nkind: Secret\nmetadata: {name: token, namespace: shop}\nstringData: {token: opensesame}\n",
+    );
+    changes_nothing(&secret, 1, "holds a Secret");
+    assert!(!secret.told().contains("opensesame"), "{}", secret.told());
+    let asked = ask(&secret.path(""), "asked").to_string();
+    assert!(!asked.contains("/secrets"), "{asked}");
+
+    let dying = site(
+        |root| {
+            former(root);
+            let patch = "--patch={\"metadata\":{\"finalizers\":[\"example.org/waits\"]}}";
+            kubectl(root, &["patch", "configmap/settings", patch]);
+            kubectl(root, &["delete", "--wait=false", "configmap/settings"]);
+        },
+        "kubernetes::apply(\"shop.yaml\", there);",
+    );
+    changes_nothing(&dying, 1, "ConfigMap settings is being deleted");
+
+    let forgetful = site(
+        |root| {
+            former(root);
+            let patch = "--patch={\"spec\":{\"revisionHistoryLimit\":0}}";
+            kubectl(root, &["patch", "deployment/shop", patch]);
+        },
+        "kubernetes::set_image(\"deployment/shop\", #{ app: \"shop:2\" }, there);",
+    );
+    changes_nothing(&forgetful, 1, "its revisionHistoryLimit is 0");
+
+    let wrong = site(former, "kubernetes::apply(\"shop.yaml\", there);");
+    wrong.write(
+        "shop.yaml",
+        &manifest().replace("matchLabels: {app: shop}", "matchLabels: {app: other}"),
+    );
+    changes_nothing(&wrong, 1, "field is immutable");
+}

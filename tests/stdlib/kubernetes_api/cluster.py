@@ -215,9 +215,10 @@ class Cluster:
         self.complete(group, plural, new)
         for fixed_of, fixed in (("Deployment", "selector"), ("Service", "clusterIP")):
             if kind == fixed_of and new["spec"].get(fixed) != old["spec"].get(fixed):
-                shown = json.dumps(new["spec"].get(fixed))
-                raise Refused(422, "Invalid", f'{kind}{"." + group if group else ""} "{name}" is invalid: '
-                              f"spec.{fixed}: Invalid value: {shown}: field is immutable", invalid)
+                why = f"Invalid value: {json.dumps(new['spec'].get(fixed))}: field is immutable"
+                invalid["causes"] = [{"reason": "FieldValueInvalid", "message": why, "field": f"spec.{fixed}"}]
+                of = f"{kind}.{group}" if group else kind
+                raise Refused(422, "Invalid", f'{of} "{name}" is invalid: spec.{fixed}: {why}', invalid)
         if new == old:
             return old
         if "generation" in was and new.get("spec") != old.get("spec"):

@@ -17,6 +17,7 @@ endpoints, events, pods).
 
 import copy
 import json
+import os
 import re
 import sys
 import threading
@@ -220,6 +221,8 @@ def main():
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("it listens", flush=True)
     sys.stdin.read()
+    # Watches may still be waiting.
+    os._exit(0)
 
 
 main()
