@@ -12,6 +12,7 @@ use clap_complete::env::{Bash, CompleteEnv, EnvCompleter, Fish, Zsh};
 use crate::journal::{Filter, Reader, RunRow};
 use crate::report::line::first_line;
 use crate::report::out;
+use crate::words::outcome::RunOutcome;
 
 use super::context::{Context, state_dir};
 use super::refuse::say;
@@ -116,9 +117,10 @@ fn equip(command: &str, arg: Arg) -> Arg {
         "plan" => arg.add(names(|row| &row.plan)),
         "environment" => arg.add(names(|row| &row.environment)),
         "run" => {
-            // What has ended cannot be gone on with.
+            // What has ended cannot be gone on with, and only what is stuck can be put back.
             let unfinished = ["resume", "back-out", "approve"].contains(&command);
-            arg.add(ArgValueCandidates::new(move || runs(unfinished)))
+            let stuck = command == "put-back";
+            arg.add(ArgValueCandidates::new(move || runs(unfinished, stuck)))
         }
         _ => arg,
     }
@@ -129,9 +131,15 @@ fn plans(current: &OsStr) -> Vec<CompletionCandidate> {
     PathCompleter::any().filter(is_plan).complete(current)
 }
 
-fn runs(unfinished: bool) -> Vec<CompletionCandidate> {
+fn runs(unfinished: bool, stuck: bool) -> Vec<CompletionCandidate> {
+    let outcomes = if stuck {
+        vec![RunOutcome::Stuck.word().to_owned()]
+    } else {
+        Vec::new()
+    };
     let filter = Filter {
         unfinished,
+        outcomes,
         limit: Some(RUNS),
         ..Filter::default()
     };

@@ -19,6 +19,7 @@ mod new;
 mod plans;
 mod preview;
 mod prompt;
+mod put_back;
 mod refuse;
 mod resume;
 mod run;
@@ -101,6 +102,7 @@ enum Command {
     Explain(explain::Args),
     Resume(resume::Args),
     BackOut(back_out::Args),
+    PutBack(put_back::Args),
     Runs(runs::Args),
     Status(status::Args),
     Show(show::Args),
@@ -129,6 +131,7 @@ impl Command {
             Self::Explain(_) => ("explain", &[Human, Json]),
             Self::Resume(_) => ("resume", &[Human, Json, Junit]),
             Self::BackOut(_) => ("back-out", &[Human, Json, Junit]),
+            Self::PutBack(_) => ("put-back", &[Human, Json]),
             Self::Runs(_) => ("runs", &[Human, Json]),
             Self::Show(_) => ("show", &[Human, Json, Junit, Html]),
             Self::Status(_) => ("status", &[Human, Json]),
@@ -152,6 +155,8 @@ impl Command {
 #[must_use]
 pub fn main() -> ExitCode {
     completions::answer();
+    // Whoever writes beyond a limit (`ulimit -f`) gets an error, and is not killed.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, std::sync::Arc::default());
     let args = with_bare_form(std::env::args_os().collect());
     let parsed = tree()
         .try_get_matches_from(args)
@@ -186,6 +191,7 @@ pub fn main() -> ExitCode {
         Command::Explain(args) => explain::run(&context, &args),
         Command::Resume(args) => resume::run(&context, &args),
         Command::BackOut(args) => back_out::run(&context, &args),
+        Command::PutBack(args) => put_back::run(&context, &args),
         Command::Runs(args) => runs::run(&context, &args),
         Command::Status(args) => status::run(&context, &args),
         Command::Show(args) => show::run(&context, &args),

@@ -16,10 +16,29 @@ pub struct Storage {
     /// The file system's name, or `"other"`.
     pub file_system: &'static str,
     /// False where a restart of the machine or of the container loses the journal (tmpfs, overlay).
-    /// The caller should warn.
     pub durable: bool,
     /// Bytes free for this user when the journal was opened.
     pub free_bytes: u64,
+}
+
+impl Storage {
+    /// What the state directory lies on, or would lie on: `dir` need not exist.
+    ///
+    /// # Errors
+    /// When it lies on a network file system, or cannot be looked at.
+    pub fn of(dir: &Path) -> Result<Self, JournalError> {
+        examine(dir)
+    }
+
+    /// What takes the journal away, and with it the way back; nothing where it is durable.
+    #[must_use]
+    pub fn lost_with(&self) -> Option<&'static str> {
+        match self.file_system {
+            _ if self.durable => None,
+            "overlay" => Some("the end of this container"),
+            _ => Some("a restart of this machine"),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

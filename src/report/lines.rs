@@ -134,6 +134,8 @@ pub struct Lines {
     armed: Vec<CallId>,
     stop: Option<Stop>,
     undone: Vec<Undone>,
+    /// What back-outs have left running, with their titles.
+    left_by_back_outs: Vec<(ProcessFact, String)>,
     no_return: Vec<String>,
     override_reason: Option<String>,
     lock_waited: bool,
@@ -174,6 +176,7 @@ impl Lines {
             armed: Vec::new(),
             stop: None,
             undone: Vec::new(),
+            left_by_back_outs: Vec::new(),
             no_return: Vec::new(),
             override_reason: None,
             lock_waited: false,

@@ -69,14 +69,17 @@ impl Runner {
                     },
                 )?,
             };
+        // A run that nothing can be done for but to tell of it needs neither directory nor secrets.
+        let acts = tries.is_empty() && over.is_none();
+        if acts && !frozen.root.is_dir() {
+            return Err(Error::Root {
+                run,
+                root: frozen.root,
+            });
+        }
         let cancel = Cancel::new()?;
         let env = environment::taken_up(frozen.env);
-        // A run that nothing can be done for but to tell of it needs no secrets.
-        let wanted = if tries.is_empty() && over.is_none() {
-            &events[..]
-        } else {
-            &[]
-        };
+        let wanted = if acts { &events[..] } else { &[] };
         secret_source::all_there(
             wanted.iter().map(|e| &e.event),
             (&frozen.root, &env),

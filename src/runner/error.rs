@@ -55,6 +55,27 @@ pub enum Error {
         /// Which secret, and why.
         problem: String,
     },
+    /// The directory of the plan is gone.
+    #[error(
+        "the directory of the plan, {}, is not there; run {run} was not taken up, and nothing was done: \
+         the commands of its steps and back-outs work there; make it again with what they need of it, \
+         and come again",
+        root.display()
+    )]
+    Root {
+        /// Which run.
+        run: String,
+        /// Which directory.
+        root: std::path::PathBuf,
+    },
+    /// There is nothing to put back of a run.
+    #[error("nothing of run {run} was put back: {problem}")]
+    NothingToPutBack {
+        /// Which run.
+        run: String,
+        /// Why.
+        problem: String,
+    },
     /// What the journal has of a run cannot be understood.
     #[error("run {run} can't be read: {problem}")]
     Unreadable {

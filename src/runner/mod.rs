@@ -6,6 +6,7 @@ mod error;
 mod frozen;
 mod new_run;
 mod preview;
+mod put_back;
 mod real_tests;
 mod stored;
 
@@ -33,6 +34,7 @@ use crate::words::outcome::RunOutcome;
 
 pub use error::Error;
 pub(crate) use frozen::sources_of;
+pub use put_back::ToPutBack;
 pub(crate) use real_tests::real_runs;
 pub(crate) use stored::{ended, events_of};
 
@@ -163,7 +165,8 @@ impl Runner {
         self
     }
 
-    /// Takes SIGINT, SIGTERM, SIGHUP and SIGTSTP for the run: the first two stop it, the others are told of.
+    /// Takes for the run all signals by which it would die: SIGINT, SIGTERM, SIGQUIT, SIGPWR and SIGXCPU stop it,
+    /// the others are told of; SIGTSTP too.
     #[must_use]
     pub fn handle_signals(mut self) -> Self {
         self.signals = true;

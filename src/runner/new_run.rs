@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::drive::{Inputs, Wired};
 use super::frozen::Frozen;
 use super::{Error, Runner, Summary, actor, given};
-use crate::journal::{Holder, Journal, OwnerLock, RunId};
+use crate::journal::{Holder, Journal, OwnerLock, RunId, Storage};
 use crate::script::approval::Approval;
 use crate::script::plan::Plan;
 use crate::supervisor::core::{Core, Settings};
@@ -100,7 +100,26 @@ impl Runner {
             env: frozen.env,
             approval,
         };
-        this.drive(plan, inputs, runner, book, vec![started], Vec::new())
+        let mut opening = vec![started];
+        opening.extend(this.warning_of_storage());
+        this.drive(plan, inputs, runner, book, opening, Vec::new())
+    }
+
+    /// A warning if the journal is not where it survives. A run on an injected clock is a trial: it has
+    /// nothing to survive.
+    fn warning_of_storage(&self) -> Option<Event> {
+        // What cannot be looked at is refused when the journal is opened.
+        let storage = Storage::of(&self.state_dir).ok()?;
+        let lost_with = storage.lost_with().filter(|_| self.clock.is_real())?;
+        Some(Event::Note {
+            warning: true,
+            text: format!(
+                "the journal in {} lies on {}: {lost_with} takes it away, and with it the way back; \
+                 --state or DEPLOYRUN_STATE puts it elsewhere",
+                self.state_dir.display(),
+                storage.file_system
+            ),
+        })
     }
 
     /// What is approved with the plan, if it was; fails if it is not that plan.

@@ -70,6 +70,8 @@ pub enum Message {
     },
     /// Something that happened; nobody waits.
     Tell(Input),
+    /// A warning of the host.
+    Note(String),
     /// Somebody was told of the run, or could not be: the event that says so.
     Notified(Box<Event>),
     /// A call; the script waits for the reply.

@@ -13,8 +13,8 @@ use crate::words::call::{Change, FileChange};
 use super::archive::{Archive, Unpacking};
 use super::facts::io_words;
 use super::former::{
-    Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, parent_of, remove,
-    restore, scan, set_mode, swap_in,
+    Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, kept_at, note,
+    parent_of, real, remove, restore, scan, set_mode, swap_in,
 };
 use super::likeness::is_like;
 use super::owners::ids;
@@ -50,7 +50,7 @@ pub struct RestoreTask {
 /// Makes a change; `step` keeps what was there. Returns whether anything changed; for what is only
 /// kept, whether there is anything.
 pub fn change(change: &FileChange, step: &Path) -> Result<bool, String> {
-    let path = Path::new(&change.path);
+    let path = &real(Path::new(&change.path));
     let max_size = change.max_size;
     let whole = Extent {
         max_size,
@@ -103,7 +103,7 @@ pub fn change(change: &FileChange, step: &Path) -> Result<bool, String> {
             unpack(path, Path::new(archive), &unpacking, step, whole)
         }
         Change::Copy { from } => copy(path, Path::new(from), step, whole),
-        Change::Move { from } => go(path, Path::new(from), step, whole),
+        Change::Move { from } => go(path, &real(Path::new(from)), step, whole),
     }
 }
 
@@ -116,7 +116,11 @@ pub fn put_back(task: &RestoreTask) -> Result<String, String> {
     if task.dirs.first().is_some_and(|dir| dir.is_dir()) && !dirs.iter().any(|d| d.is_dir()) {
         return Ok(format!("{} was not touched\n", task.path.display()));
     }
-    move_back(&task.path, from, &dirs)?;
+    move_back(
+        &kept_at(&task.path, &task.dirs)?,
+        &kept_at(from, &dirs)?,
+        &dirs,
+    )?;
     let first = restore(from, &dirs)?;
     Ok(format!("{first}{}", restore(&task.path, &task.dirs)?))
 }
@@ -433,8 +437,7 @@ fn go(path: &Path, from: &Path, step: &Path, extent: Extent) -> Result<bool, Str
     keep(from, &moved, kept)?;
     if near {
         let which = coming.map(|facts| (facts.dev(), facts.ino()));
-        let json = serde_json::to_vec(&which).map_err(|e| io(e.into()))?;
-        fs::write(moved.join(WHICH), json).map_err(io)?;
+        note(&moved, WHICH, &which).map_err(io)?;
         renameat_with(&source, &old, &target, &new, RenameFlags::NOREPLACE)
             .map_err(|e| io(e.into()))?;
     } else {

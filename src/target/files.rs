@@ -16,7 +16,7 @@ use crate::words::call::PutFile;
 use super::attributes;
 use super::changes::{self, ChangeTask, RestoreTask};
 use super::facts::io_words;
-use super::former::{Dir, Extent, beside, forget, keep};
+use super::former::{Dir, Extent, beside, forget, keep, real};
 use super::owners::ids;
 
 /// SHA-256 of a file, in hex.
@@ -71,7 +71,8 @@ pub(super) fn copy(
 
 /// Puts a file in place; `dir` keeps the former one. Returns whether anything changed.
 pub fn put(file: &PutFile, dir: &Path) -> Result<bool, String> {
-    let path = Path::new(&file.path);
+    let path = real(Path::new(&file.path));
+    let path = path.as_path();
     let wrong = |what: &str, e: &io::Error| format!("{what} {}: {}", path.display(), io_words(e));
     let parent = path
         .parent()

@@ -161,6 +161,9 @@ pub fn shell_word(text: &str) -> String {
     }
 }
 
+/// What it says of a step whose former state is lost; nobody need look for it then.
+pub const FORMER_IS_GONE: &str = "what was there before is gone";
+
 /// What undoes a step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -213,6 +216,24 @@ pub enum Deed {
         /// Its arguments.
         args: Vec<Value>,
     },
+}
+
+impl Deed {
+    /// The path that it changes by itself, and the one from which it moves something there.
+    #[must_use]
+    pub fn changes(&self) -> Option<(&str, Option<&str>)> {
+        match self {
+            Self::PutFile(file) => Some((&file.path, None)),
+            Self::ChangeFile(change) => {
+                let from = match &change.change {
+                    Change::Move { from } => Some(from.as_str()),
+                    _ => None,
+                };
+                Some((&change.path, from))
+            }
+            Self::Command(_) | Self::Own { .. } => None,
+        }
+    }
 }
 
 /// A file that is put in place atomically.

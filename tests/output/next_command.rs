@@ -104,11 +104,14 @@ run("echo then $DEPLOYRUN_NAME", #{ back_out: () });
     assert_eq!(row["plan"], "odd.rhai");
 }
 
+/// What the recap names is typed as it stands there.
 #[test]
-fn a_file_that_could_not_be_put_back_is_where_the_recap_says() {
+fn a_file_that_could_not_be_put_back_is_put_back_by_the_command_of_the_recap() {
     let scene = Scene::new(
         r#"plan(#{ name: "a", environment: "one" });
 write_file("conf/shop", "new\n");
+write_file("conf/more", "new\n");
+write_file("other", "new\n");
 run("rm -r conf && touch conf", #{ title: "break it", back_out: () });
 abort("enough");
 "#,
@@ -119,8 +122,66 @@ abort("enough");
     let lines: Vec<&str> = stuck.out.lines().map(str::trim).collect();
     let says = lines
         .iter()
-        .position(|line| line.starts_with("to undo it by hand: "))
+        .rposition(|line| *line == "to undo it, as often as it takes:")
         .unwrap_or_else(|| panic!("nothing is said of it:\n{}", stuck.out));
-    let kept = std::path::Path::new(lines[says + 1]).join("former");
+    let dir = lines[says + 2].rsplit(' ').next().expect("a directory");
+    let kept = std::path::Path::new(dir).join("former");
     assert_eq!(std::fs::read_to_string(kept).expect("it is there"), "old\n");
+    // As long as its cause is there, it fails again.
+    let words: Vec<&str> = lines[says + 1].split(' ').skip(1).collect();
+    let at = words
+        .iter()
+        .position(|word| *word == "put-back")
+        .expect("the command");
+    let command = &words[at..];
+    let asked = scene.run(command).expect(1);
+    assert!(
+        asked.err.contains("there is no terminal to ask at"),
+        "{}",
+        asked.err
+    );
+    let with_yes = [command, &["--yes"]].concat();
+    let again = scene.run(&with_yes).expect(4);
+    assert!(again.out.starts_with("FAILED [2] "), "{}", again.out);
+    std::fs::remove_file(scene.path("conf")).expect("removed");
+    std::fs::create_dir(scene.path("conf")).expect("made");
+    let done = scene.run(&with_yes).expect(0);
+    assert!(done.out.starts_with("ok     [2] "), "{}", done.out);
+    let now = std::fs::read_to_string(scene.path("conf/shop")).expect("it is there");
+    assert_eq!(now, "old\n");
+    // All of them, once more; a later run may have changed the same.
+    told(&mut scene.command_at("2026-03-22T21:00:00Z", &["run", "plan.rhai"])).expect(4);
+    let run = command[1];
+    let all = scene.run(&["put-back", run, "--yes", "--format", "json"]);
+    assert!(
+        all.err.contains("later runs in the same environment"),
+        "{}",
+        all.err
+    );
+    assert_eq!(all.out.lines().count(), 1, "{}", all.out);
+    for (args, problem) in [
+        (
+            &[run, "9"][..],
+            "no file of call 9 is to be put back; there are: 2",
+        ),
+        (&["2099"][..], "no run begins with"),
+    ] {
+        let told = scene
+            .run(&[&["put-back", "--yes"], args].concat())
+            .expect(1);
+        assert!(told.err.contains(problem), "{}", told.err);
+    }
+    scene.write(
+        "plan.rhai",
+        "plan(#{ name: \"a\", environment: \"two\" });\n",
+    );
+    scene.run(&["run", "plan.rhai"]).expect(0);
+    let runs = scene
+        .run(&["runs", "--format", "json", "--environment", "two"])
+        .expect(0);
+    let row: serde_json::Value =
+        serde_json::from_str(runs.out.lines().next().expect("a run")).expect("json");
+    let released = row["id"].as_str().or(row["run"].as_str()).expect("its id");
+    let told = scene.run(&["put-back", "--yes", released]).expect(1);
+    assert!(told.err.contains("it has ended: released"), "{}", told.err);
 }

@@ -238,6 +238,11 @@ fn unknown_values_spread_and_end_nothing_that_is_known() {
             "fn f() { if probe(\"p\").code == 0 { return; } run(\"in f\"); } f(); run(\"behind f\"); if o.code == 1 { return; } run(\"at the end\");",
         ),
         (
+            "guards",
+            "fn f(x) { if x == 1 { return 1; } return 2; } if f(o.code) == 2 { run(\"A\"); } else { run(\"B\"); } fn g(x) { if x == 1 { return x; } throw \"no\"; } g(o.code); run(\"behind g\");",
+        ),
+        ("thrown", "throw #{ why: o.stdout, codes: [1, \"a\"] };"),
+        (
             "closures",
             "let c = 1; step(\"g\", || { if o.code == 0 { return; } c = 2; run(\"in g\"); }); run(`${c}`);",
         ),

@@ -16,7 +16,7 @@ use super::support::live::Live;
 use super::support::site::Site;
 use super::support::{need, need_root};
 
-use Then::{Acts, Refuses, Rests};
+use Then::{Acts, ActsAlways, Refuses, Rests};
 
 /// A configuration in which the backend `shop` has two servers, of which the second is in maintenance.
 fn configuration(site: &Site, address: &str, says: &str) -> String {
@@ -100,6 +100,7 @@ let root = trimmed(probe(["pwd"]).stdout);
 let edge = #{ pid: root + "/edge/pid" };
 let admin = #{ socket: root + "/edge/socket" };
 let served = || http_get(`http://${read_file("address")}:18080/`).body;
+import "std/files" as files;
 "#;
 
 const fn state_of(name: &'static str, make: fn(&Path), then: Then) -> State {
@@ -145,6 +146,12 @@ const HELPERS: &[Helper] = &[
             ),
             state_of("the same", is_new, Rests),
         ],
+    },
+    Helper {
+        call: r#"{ files::put("new.cfg", "production/haproxy.cfg"); haproxy::reload(edge) }"#,
+        holds: r#"served.call() == "new""#,
+        looks: 1,
+        states: &[state_of("another", |_| {}, ActsAlways)],
     },
     Helper {
         call: r#"haproxy::drain("shop/web1", admin)"#,

@@ -11,7 +11,7 @@ use super::support::live::Live;
 use super::support::site::Site;
 use super::support::{need, need_root};
 
-use Then::{Acts, Refuses, Rests};
+use Then::{Acts, ActsAlways, Refuses, Rests};
 
 /// What a server answers with.
 fn server(address: &str, says: &str) -> String {
@@ -63,6 +63,7 @@ const PRELUDE: &str = r#"
 let root = trimmed(probe(["pwd"]).stdout);
 let edge = #{ nginx: ["nginx", "-c", root + "/edge/nginx.conf"] };
 let served = || http_get(`http://${read_file("address")}:18080/`).body;
+import "std/files" as files;
 "#;
 
 const fn state_of(name: &'static str, make: fn(&Path), then: Then) -> State {
@@ -152,6 +153,12 @@ const HELPERS: &[Helper] = &[
         ],
     },
     Helper {
+        call: r#"{ files::put("new.conf", "production/a.conf"); nginx::reload(edge) }"#,
+        holds: r#"served.call() == "new""#,
+        looks: 1,
+        states: &[state_of("another", |_| {}, ActsAlways)],
+    },
+    Helper {
         call: r#"nginx::remove("production/a.conf", edge)"#,
         holds: r#"!file_exists("production/a.conf")"#,
         looks: 1,
@@ -188,7 +195,7 @@ fn configurations_of_nginx_are_put_in_place_and_taken_back() {
 /// A plan with this behind its header.
 fn plan(rest: &str) -> String {
     format!(
-        "import \"std/files\" as files;\nimport \"std/nginx\" as nginx;\n\
+        "import \"std/nginx\" as nginx;\n\
          plan(#{{ name: \"edge\", version: \"1\", environment: \"test\" }});\n{PRELUDE}\n{rest}"
     )
 }

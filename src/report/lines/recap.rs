@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::line::{Line, Tone, first_line};
-use crate::words::call::{Undo, shell_word};
+use crate::words::call::{FORMER_IS_GONE, Undo, shell_word};
 use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{Phase, RunOutcome, StopCause};
 
@@ -136,6 +136,7 @@ impl Lines {
             self.named(Tone::Warn, "", &format!("  {command}"));
         } else if let Some((back_out, _)) = self.back_outs.get(&item.call)
             && back_out.undo == Undo::Restore
+            && !item.why.contains(FORMER_IS_GONE)
         {
             let dir = format!(
                 "{}/runs/{}/{}",
@@ -143,10 +144,11 @@ impl Lines {
                 self.run,
                 item.call.directory(1, false)
             );
-            let text = "to undo it by hand: `former.json` says what was there before, `former` is \
-                        the file, in";
-            self.named(Tone::Warn, "", text);
-            self.named(Tone::Warn, "", &format!("  {}", shell_word(&dir)));
+            let command = format!("{} put-back {} {}", self.look.program, self.run, item.call);
+            self.named(Tone::Warn, "", "to undo it, as often as it takes:");
+            self.named(Tone::Warn, "", &format!("  {command}"));
+            let text = format!("what was there before is in {}", shell_word(&dir));
+            self.named(Tone::Plain, "", &text);
         }
     }
 
@@ -171,6 +173,9 @@ impl Lines {
                 let title = first_line(&step.title);
                 left.push(format!("{} (left by: {title})", process_words(process)));
             }
+        }
+        for (process, title) in &self.left_by_back_outs {
+            left.push(format!("{} (left by: {title})", process_words(process)));
         }
         for text in left {
             self.named(Tone::Plain, "runs on", &text);

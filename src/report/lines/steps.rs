@@ -401,6 +401,13 @@ impl Lines {
             let text = format!("[{id}] NOT undone: {detail}");
             self.say_at(depth, Tone::Bad, Weight::Always, "FAILED", &text);
         }
+        if let Some(end) = end {
+            let what = "left running, as the back-out succeeded";
+            self.tell_processes(depth, what, &end.left_running);
+            let by = first_line(title);
+            let left = end.left_running.iter().map(|p| (p.clone(), by.clone()));
+            self.left_by_back_outs.extend(left);
+        }
         for process in end.map(|end| &end.survivors).into_iter().flatten() {
             let text = format!("COULD NOT BE ENDED: {}", process_words(process));
             self.follow(0, Weight::Always, Tone::Bad, &text);

@@ -185,6 +185,15 @@ pub enum BackOutEnd {
 }
 
 impl BackOutStory {
+    /// What was seen of its process, if it was one and has ended.
+    #[must_use]
+    pub fn process(&self) -> Option<&StepEnd> {
+        match &self.end {
+            Some(BackOutEnd::Ended { end, .. }) => end.as_deref(),
+            _ => None,
+        }
+    }
+
     /// How it ended; `None` while it goes on, and when it never acted.
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {

@@ -19,7 +19,7 @@ pub struct Undone<'a> {
 pub struct LeftRunning<'a> {
     /// It.
     pub process: &'a ProcessFact,
-    /// The title of the step that left it.
+    /// The title of the step or back-out that left it.
     pub by: &'a str,
 }
 
@@ -48,14 +48,14 @@ impl Story {
         })
     }
 
-    /// Processes that successful steps left behind.
+    /// Processes that successful steps and back-outs left behind.
     pub fn left_running(&self) -> impl Iterator<Item = LeftRunning<'_>> {
-        self.steps.iter().flat_map(|step| {
-            let left = step.end().map(|end| end.left_running.iter());
-            left.into_iter().flatten().map(|process| LeftRunning {
-                process,
-                by: &step.step.title,
-            })
+        let steps = self.steps.iter().map(|s| (s.end(), &s.step.title));
+        let back_outs = self.back_outs.iter().map(|b| (b.process(), &b.title));
+        steps.chain(back_outs).flat_map(|(end, by)| {
+            let left = end.map(|end| end.left_running.iter());
+            let left = left.into_iter().flatten();
+            left.map(|process| LeftRunning { process, by })
         })
     }
 

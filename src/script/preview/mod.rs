@@ -96,6 +96,24 @@ pub fn follow(given: Given) -> std::io::Result<Told> {
     Ok(thread.join().unwrap_or_else(|_| defect()))
 }
 
+/// What is thrown, as a text where it is not known whole.
+fn in_words(mut error: Box<EvalAltResult>) -> Box<EvalAltResult> {
+    let mut inner = &mut *error;
+    loop {
+        match inner {
+            EvalAltResult::ErrorInFunctionCall(_, _, cause, _)
+            | EvalAltResult::ErrorInModule(_, cause, _) => inner = cause,
+            EvalAltResult::ErrorRuntime(value, _) => {
+                if unknown::find(value).is_some() {
+                    *value = unknown::text_of(value).into();
+                }
+                return error;
+            }
+            _ => return error,
+        }
+    }
+}
+
 fn defect() -> Told {
     Told {
         followed: Followed::Fails {
@@ -145,7 +163,9 @@ fn follow_here(given: Given, cancel: Cancel) -> Told {
     let Some(ast) = trees.asts.get(plan.main()) else {
         return defect();
     };
-    let result = engine.eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast);
+    let result = engine
+        .eval_ast_with_scope::<Dynamic>(&mut Scope::new(), ast)
+        .map_err(in_words);
     let (stopped, spent) = (fiber.is_stopped(), fiber.spent());
     let is_rhais = result.as_ref().is_err_and(|error| {
         let mut inner = &**error;

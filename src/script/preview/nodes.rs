@@ -213,7 +213,16 @@ impl Nodes {
                 if body.changes_others {
                     self.performer.doubt_all(&depends_on);
                 }
-                result.map(|_| Dynamic::from(Unknown::of(&depends_on)))
+                match result {
+                    // Whatever it comes to, a value or a failure, it may have returned another before.
+                    Err(error)
+                        if !matches!(*error, EvalAltResult::Return(..))
+                            && !error.is_catchable() =>
+                    {
+                        Err(error)
+                    }
+                    _ => Ok(Dynamic::from(Unknown::of(&depends_on))),
+                }
             }
             None => result,
         }

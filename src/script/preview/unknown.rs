@@ -85,10 +85,30 @@ pub fn find(value: &Dynamic) -> Option<Unknown> {
 /// The value as a text; what is not known in it is named.
 #[must_use]
 pub fn text_of(value: &Dynamic) -> String {
-    match value.read_lock::<Unknown>() {
-        Some(unknown) => unknown.text.to_string(),
+    if let Some(unknown) = value.read_lock::<Unknown>() {
+        return unknown.text.to_string();
+    }
+    match find(value) {
+        Some(_) => part_text(value),
         None => value.to_string(),
     }
+}
+
+/// A value in an array or a map as Rhai writes it.
+fn part_text(value: &Dynamic) -> String {
+    if let Some(unknown) = value.read_lock::<Unknown>() {
+        return unknown.text.to_string();
+    }
+    if let Ok(items) = value.as_array_ref() {
+        let parts: Vec<String> = items.iter().map(part_text).collect();
+        return format!("[{}]", parts.join(", "));
+    }
+    if let Ok(map) = value.as_map_ref() {
+        let part = |(name, value): (_, &Dynamic)| format!("{name:?}: {}", part_text(value));
+        let parts: Vec<String> = map.iter().map(part).collect();
+        return format!("#{{{}}}", parts.join(", "));
+    }
+    format!("{value:?}")
 }
 
 /// What ends the following of a plan, where Rhai itself would have to know a value.

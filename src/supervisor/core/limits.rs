@@ -67,6 +67,34 @@ impl Core {
         )
     }
 
+    /// By how much the end of the run misses its deadline and its window, in words.
+    pub(super) fn overruns(&self) -> Vec<String> {
+        let reserved = show(self.header.reserved_ms());
+        let mut told = Vec::new();
+        let mut tell = |late_ms: i64, what: &str| {
+            if let Ok(late) = u64::try_from(late_ms)
+                && late >= TOLD_FROM_MS
+            {
+                let late = show(late / TOLD_FROM_MS * TOLD_FROM_MS);
+                told.push(format!(
+                    "{what} was missed by {late}: {reserved} were reserved for the back-out"
+                ));
+            }
+        };
+        if let Some(deadline) = self.header.deadline_ms.filter(|_| self.gate_open) {
+            let ends = self.opened_boot_ms.saturating_add_unsigned(deadline);
+            let late = self.now.boot_ms.saturating_sub(ends);
+            tell(late, &format!("the deadline of {}", show(deadline)));
+        }
+        if let Some(closes) = self.closes_ms.filter(|_| self.gate_open) {
+            tell(
+                self.now.wall_ms.saturating_sub(closes),
+                "the end of the window",
+            );
+        }
+        told
+    }
+
     /// Stops the run if its deadline has come or its window closes; says whether it did.
     pub(super) fn stop_if_over(&mut self) -> bool {
         if self.deadline_left() == Some(0) {
@@ -89,6 +117,9 @@ impl Core {
         false
     }
 }
+
+/// Less than this, in milliseconds, is not worth a word.
+const TOLD_FROM_MS: u64 = 1000;
 
 fn smaller(a: (u64, LimitBy), b: (u64, LimitBy)) -> (u64, LimitBy) {
     if b.0 < a.0 { b } else { a }

@@ -278,6 +278,10 @@ impl Core {
     }
 
     fn finish(&mut self, outcome: RunOutcome) {
+        for text in self.overruns() {
+            let warning = true;
+            self.record(Event::Note { warning, text });
+        }
         if outcome != RunOutcome::Released {
             self.record(Event::Phase {
                 phase: outcome.phase(),

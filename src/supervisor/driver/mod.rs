@@ -6,6 +6,7 @@
 mod diagnostics;
 mod notices;
 mod record;
+mod signals;
 mod steps;
 
 use std::collections::HashMap;
@@ -15,7 +16,6 @@ use std::sync::mpsc::Sender as Replies;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::time::Instant;
 
@@ -31,6 +31,7 @@ use super::core::{Action, Core, Ended, Input, NoLock, Try};
 use super::fiber::{Message, Reply, Shared};
 
 pub use record::{Approval, Book, NewRunFacts};
+use signals::Signals;
 use steps::StepInFlight;
 
 /// The longest sleep: windows and suspended machines are looked at again after it.
@@ -80,7 +81,7 @@ pub struct Setup {
     pub root: PathBuf,
     /// The machine's clocks, or others.
     pub clock: Arc<dyn Clock>,
-    /// Are SIGINT, SIGTERM and SIGHUP for the run?
+    /// Are the signals for the run by which this process would die?
     pub signals: bool,
     /// Are those told whom the header names? A test tells nobody.
     pub tells: bool,
@@ -202,17 +203,25 @@ impl<S: Scripts> Driver<S> {
             "SIGHUP" => Input::HangUp,
             "SIGTSTP" => {
                 let text = "Ctrl-Z is refused: nothing would watch a run that is suspended";
-                let note = Event::Note {
-                    warning: true,
-                    text: text.to_owned(),
-                };
-                return self.carry_out(vec![Action::Record(note)]);
+                return self.warn(text.to_owned());
+            }
+            // What could not be written is told where it was to be written.
+            "SIGXFSZ" => return,
+            "SIGUSR1" | "SIGUSR2" | "SIGALRM" | "SIGVTALRM" | "SIGPROF" | "SIGIO" => {
+                return self.warn(format!(
+                    "{name} came, and means nothing to a run; Ctrl-C and SIGTERM stop it"
+                ));
             }
             name => Input::Interrupt {
                 signal: name.to_owned(),
             },
         };
         self.take(input);
+    }
+
+    fn warn(&mut self, text: String) {
+        let warning = true;
+        self.carry_out(vec![Action::Record(Event::Note { warning, text })]);
     }
 
     fn on_message(&mut self, message: Message) {
@@ -223,6 +232,7 @@ impl<S: Scripts> Driver<S> {
                 }
                 self.take(input);
             }
+            Message::Note(text) => self.warn(text),
             Message::Notified(event) => self.on_notified(*event),
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
@@ -504,55 +514,5 @@ impl<S: Scripts> Driver<S> {
                 in_vain: false,
             }),
         }
-    }
-}
-
-/// Ctrl-Z; tokio has no name for it.
-const SIGTSTP: i32 = rustix::process::Signal::TSTP.as_raw();
-
-/// Signals that are for the run.
-struct Signals {
-    int: Option<Signal>,
-    term: Option<Signal>,
-    hup: Option<Signal>,
-    tstp: Option<Signal>,
-}
-
-impl Signals {
-    fn new(handled: bool) -> std::io::Result<Self> {
-        if !handled {
-            return Ok(Self {
-                int: None,
-                term: None,
-                hup: None,
-                tstp: None,
-            });
-        }
-        Ok(Self {
-            int: Some(signal(SignalKind::interrupt())?),
-            term: Some(signal(SignalKind::terminate())?),
-            hup: Some(signal(SignalKind::hangup())?),
-            tstp: Some(signal(SignalKind::from_raw(SIGTSTP))?),
-        })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            () = wait(self.int.as_mut()) => "SIGINT",
-            () = wait(self.term.as_mut()) => "SIGTERM",
-            () = wait(self.hup.as_mut()) => "SIGHUP",
-            () = wait(self.tstp.as_mut()) => "SIGTSTP",
-        }
-    }
-}
-
-async fn wait(signal: Option<&mut Signal>) {
-    match signal {
-        Some(signal) => {
-            if signal.recv().await.is_none() {
-                std::future::pending::<()>().await;
-            }
-        }
-        None => std::future::pending().await,
     }
 }

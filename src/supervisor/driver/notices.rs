@@ -9,7 +9,8 @@ use crate::target::notices;
 use crate::words::event::{Event, RunEnd};
 use crate::words::notice::{Notice, Occasion};
 
-use super::{Driver, Scripts, Signals};
+use super::signals::Signals;
+use super::{Driver, Scripts};
 
 /// How much longer than its own time one who is told is waited for.
 const SLACK: Duration = Duration::from_millis(500);

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
 
 use crate::supervisor::core::{Action, Ended, Input, Try};
 use crate::supervisor::fiber::Message;
@@ -14,7 +16,7 @@ use crate::target::environment;
 use crate::target::files::{self, PutTask};
 use crate::target::local::{Ending, Found, Running, Standing, StepDir};
 use crate::target::tries;
-use crate::words::call::{Call, Change, Command, Deed, Step, Undo};
+use crate::words::call::{Call, Command, Deed, Step, Undo};
 use crate::words::event::json_text;
 use crate::words::outcome::Outcome;
 use crate::words::step::{End, StepEnd, StepSpec};
@@ -30,6 +32,9 @@ pub(super) enum StepInFlight {
     Own,
 }
 
+/// How long after its time and its grace a step may take to end: as long as the supervisor waits for those
+/// that cannot be killed, and more.
+const OVERDUE: Duration = Duration::from_secs(20);
 /// How much later than the run itself a step's supervisor ends it for the deadline or the window.
 const STOP_SLACK_MS: u64 = 500;
 /// Bytes of a back-out's output that are kept.
@@ -81,7 +86,8 @@ impl<S: Scripts> Driver<S> {
         match self.standby.start(dir.path(), spec) {
             Ok(running) => {
                 tracing::debug!("process: {} in {}", try_words(&key), dir.path().display());
-                self.await_end(key, dir, running);
+                let ends = spec.timeout_ms.saturating_add(spec.grace_ms);
+                self.await_end(key, dir, running, Some(Duration::from_millis(ends)));
             }
             Err(error) => {
                 tracing::warn!("process: {} can't be started: {error}", try_words(&key));
@@ -95,8 +101,8 @@ impl<S: Scripts> Driver<S> {
         let _ = self.to_self.send(Message::Tell(input));
     }
 
-    /// Sends word when the step is over.
-    fn await_end(&mut self, key: Try, dir: StepDir, running: Running) {
+    /// Sends word when the step is over, and when its supervisor has not ended it long after `ends`.
+    fn await_end(&mut self, key: Try, dir: StepDir, running: Running, ends: Option<Duration>) {
         let running = Arc::new(running);
         self.steps
             .insert(key.clone(), StepInFlight::Process(running.clone()));
@@ -108,7 +114,10 @@ impl<S: Scripts> Driver<S> {
             )]
             let fd = AsyncFd::with_interest(running.clone(), Interest::READABLE);
             let over = match fd {
-                Ok(fd) => over(&fd).await,
+                Ok(fd) => tokio::select! {
+                    over = over(&fd) => over,
+                    () = overdue(&key, &running, ends, &tell) => over(&fd).await,
+                },
                 Err(error) => Err(error),
             };
             if over.is_err() {
@@ -230,7 +239,9 @@ impl<S: Scripts> Driver<S> {
                         "its command or its environment holds a secret that is not known",
                     );
                 }
-                let spec = self.back_out_spec(&key, command.argv(), None, limit_ms, outcome);
+                let cwd = step.as_ref().and_then(|step| step.cwd.as_deref());
+                let cwd = self.directory_of(cwd);
+                let spec = self.back_out_spec(&key, (command.argv(), None), cwd, limit_ms, outcome);
                 self.start(key, &spec);
             }
             Undo::Restore => {
@@ -242,8 +253,8 @@ impl<S: Scripts> Driver<S> {
                     from,
                     dirs: self.step_dirs(&key),
                 };
-                let (argv, stdin) = this_program(files::RESTORE, &task);
-                let spec = self.back_out_spec(&key, argv, stdin, limit_ms, outcome);
+                let what = this_program(files::RESTORE, &task);
+                let spec = self.back_out_spec(&key, what, anywhere(), limit_ms, outcome);
                 self.start(key, &spec);
             }
             Undo::Nothing => {
@@ -266,17 +277,8 @@ impl<S: Scripts> Driver<S> {
 
     /// What a step changed, and from where it moved it there.
     fn changed_paths(&self, key: &Try) -> Option<(PathBuf, Option<PathBuf>)> {
-        match &self.core.step_of(&key.id)?.deed {
-            Deed::PutFile(file) => Some((file.path.clone().into(), None)),
-            Deed::ChangeFile(change) => {
-                let from = match &change.change {
-                    Change::Move { from } => Some(from.into()),
-                    _ => None,
-                };
-                Some((change.path.clone().into(), from))
-            }
-            Deed::Command(_) | Deed::Own { .. } => None,
-        }
+        let (path, from) = self.core.step_of(&key.id)?.deed.changes()?;
+        Some((path.into(), from.map(Into::into)))
     }
 
     /// The directory of a step's first try: it keeps what was there before.
@@ -333,9 +335,9 @@ impl<S: Scripts> Driver<S> {
             step: key.directory(),
             argv,
             env,
-            cwd: match &step.cwd {
-                Some(dir) => self.setup.root.join(dir),
-                None => self.setup.root.clone(),
+            cwd: match &step.deed {
+                Deed::PutFile(_) | Deed::ChangeFile(_) => anywhere(),
+                Deed::Command(_) | Deed::Own { .. } => self.directory_of(step.cwd.as_deref()),
             },
             stdin,
             user: step.user.clone(),
@@ -352,8 +354,8 @@ impl<S: Scripts> Driver<S> {
     fn back_out_spec(
         &self,
         key: &Try,
-        argv: Vec<String>,
-        stdin: Option<String>,
+        (argv, stdin): (Vec<String>, Option<String>),
+        cwd: PathBuf,
         limit_ms: u64,
         outcome: Option<Outcome>,
     ) -> StepSpec {
@@ -368,13 +370,12 @@ impl<S: Scripts> Driver<S> {
             }
             env.extend(step.env.clone());
         }
-        let cwd = step.as_ref().and_then(|s| s.cwd.clone());
         StepSpec {
             run: self.book.run().to_owned(),
             step: key.directory(),
             argv,
             env,
-            cwd: cwd.map_or_else(|| self.setup.root.clone(), |dir| self.setup.root.join(dir)),
+            cwd,
             stdin,
             user: step.and_then(|s| s.user.clone()),
             timeout_ms: limit_ms,
@@ -385,6 +386,11 @@ impl<S: Scripts> Driver<S> {
             max_output: BACK_OUT_OUTPUT,
             secrets: self.shared.secrets.values(),
         }
+    }
+
+    /// The working directory of a command: the plan's own, or one that counts from there.
+    fn directory_of(&self, named: Option<&str>) -> PathBuf {
+        named.map_or_else(|| self.setup.root.clone(), |dir| self.setup.root.join(dir))
     }
 
     /// The step that a back-out undoes: as the script made it, secrets and all, else as the journal
@@ -428,7 +434,7 @@ impl<S: Scripts> Driver<S> {
         for key in self.core.in_flight() {
             let dir = StepDir::new(self.book.dir().join(key.directory()));
             match dir.find(&self.boot_of(&key)) {
-                Ok(Found::Running(running)) => self.await_end(key, dir, running),
+                Ok(Found::Running(running)) => self.await_end(key, dir, running, None),
                 found => {
                     let own = self
                         .core
@@ -446,10 +452,38 @@ impl<S: Scripts> Driver<S> {
     }
 }
 
+/// The working directory of what names all its paths whole, as this program does when it changes files:
+/// it can be put back when the plan's directory is gone.
+fn anywhere() -> PathBuf {
+    PathBuf::from("/")
+}
+
 /// This program as a command, with what it reads on its standard input.
 fn this_program(name: &str, task: &impl serde::Serialize) -> (Vec<String>, Option<String>) {
     let argv = vec![files::THIS_PROGRAM.to_owned(), name.to_owned()];
     (argv, Some(json_text(task)))
+}
+
+/// Waits until a step should long be over, wakes its supervisor and says so. It has nothing to say of a step
+/// whose end is not known.
+async fn overdue(
+    key: &Try,
+    running: &Running,
+    ends: Option<Duration>,
+    tell: &UnboundedSender<Message>,
+) {
+    let Some(ends) = ends else {
+        return std::future::pending().await;
+    };
+    tokio::time::sleep(ends.saturating_add(OVERDUE)).await;
+    running.wake();
+    let what = if key.backs_out { "back-out" } else { "step" };
+    let text = format!(
+        "the supervisor of {what} [{}] has not ended it in time; if it was stopped, it goes on now; \
+         `ps` shows it as deployrun __supervise",
+        key.id
+    );
+    let _ = tell.send(Message::Note(text));
 }
 
 /// Waits until a step is over.

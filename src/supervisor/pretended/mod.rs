@@ -505,6 +505,11 @@ impl ToDriver for PretendedDriver {
                 let now = self.clock.now();
                 self.state().events.push((*event, now));
             }
+            Message::Note(text) => {
+                let (now, warning) = (self.clock.now(), true);
+                let note = Event::Note { warning, text };
+                self.state().events.push((note, now));
+            }
             Message::Ask { input, raw, reply } => {
                 let id = match &*input {
                     Input::Call { id, .. }

@@ -15,18 +15,21 @@ mod tests;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::facts::io_words;
+use crate::words::call::FORMER_IS_GONE;
 
 pub(super) use build::{Content, build};
 pub(super) use dir::{Descent, Dir, parent_of};
+use entry::Name;
 pub(super) use entry::{Entry, Kind, set_mode};
-pub(super) use place::{beside, forget, remove, swap_in};
+pub(super) use place::{beside, forget, real, remove, swap_in};
 use reconcile::Reconcile;
 pub(super) use scan::{Extent, Seen, scan};
 pub(super) use store::{MANY, create};
@@ -43,6 +46,9 @@ const LEFT_FREE: u64 = 16 << 20;
 /// What was there before.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Former {
+    /// Where it was: the path without symbolic links on the way to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    real: Option<Name>,
     /// Parents stand before what is in them; empty when there was nothing.
     entries: Vec<Entry>,
     /// Was the content of files kept, and all that is in directories?
@@ -91,10 +97,17 @@ pub(super) fn is_kept(step: &Path) -> bool {
 }
 
 /// Keeps what is at `path` in `step`, the directory of a step's first try, and returns what is kept. A
-/// try before this one may have done so: that one counts.
+/// try before this one may have done so: that one counts. The path is [`real`].
 pub(super) fn keep(path: &Path, step: &Path, extent: Extent) -> Result<Vec<Entry>, String> {
     if let Some((former, _)) = read(&[step.to_owned()], path)? {
-        return Ok(former.entries);
+        return match former.real {
+            Some(kept) if kept.0 != path => Err(format!(
+                "the path leads to {} now, and led to {} when the step first tried",
+                path.display(),
+                kept.0.display()
+            )),
+            _ => Ok(former.entries),
+        };
     }
     let wrong = |t: &Trouble| format!("{} can't be kept: {}", path.display(), t.words(path));
     let io = |e: io::Error| wrong(&Trouble::at(step)(e));
@@ -124,11 +137,12 @@ pub(super) fn keep(path: &Path, step: &Path, extent: Extent) -> Result<Vec<Entry
         }
     };
     let former = Former {
+        real: Some(Name(path.to_owned())),
         entries: seen.entries.clone(),
         content: extent.content,
         missing_above: missing_above(path),
     };
-    write(&former, step).map_err(io)?;
+    note(step, FORMER, &former).map_err(io)?;
     Ok(seen.entries)
 }
 
@@ -181,13 +195,16 @@ fn missing_above(path: &Path) -> usize {
         .count()
 }
 
-fn write(former: &Former, step: &Path) -> io::Result<()> {
-    let json = serde_json::to_vec(former).map_err(io::Error::other)?;
-    let beside = step.join("former.json.new");
+/// Writes a file of what was there before into the directory of a step: it is there whole and for good, or not
+/// at all.
+pub(super) fn note(step: &Path, name: &str, what: &impl Serialize) -> io::Result<()> {
+    let json = serde_json::to_vec(what).map_err(io::Error::other)?;
+    let beside = step.join(format!("{name}.new"));
     let mut file = File::create(&beside)?;
+    file.set_permissions(Permissions::from_mode(0o600))?;
     file.write_all(&json)?;
     file.sync_all()?;
-    fs::rename(&beside, step.join(FORMER))?;
+    fs::rename(&beside, step.join(name))?;
     Dir::open(step)?.sync()
 }
 
@@ -196,7 +213,7 @@ fn read(steps: &[PathBuf], path: &Path) -> Result<Option<(Former, PathBuf)>, Str
     if !steps.first().is_some_and(|dir| dir.is_dir()) {
         // A step that acted has had one, and the first keeps what was there before.
         return Err(format!(
-            "{} can't be put back: what was there before is gone, with {}",
+            "{} can't be put back: {FORMER_IS_GONE}, with {}",
             path.display(),
             steps
                 .first()
@@ -220,24 +237,43 @@ fn read(steps: &[PathBuf], path: &Path) -> Result<Option<(Former, PathBuf)>, Str
     Ok(Some((former, step.clone())))
 }
 
-/// Puts back what was at `path` before; `steps` are the directories of the step's tries, oldest
-/// first. It may be done again, whatever was done of it.
+/// Where a step found what it kept, which was called `path`; `steps` are the directories of its tries.
+pub(super) fn kept_at(path: &Path, steps: &[PathBuf]) -> Result<PathBuf, String> {
+    let kept = read(steps, path)?.and_then(|(former, _)| former.real);
+    Ok(kept.map_or_else(|| real(path), |name| name.0))
+}
+
+/// Puts back what was at `path` before, where it was; `steps` are the directories of the step's tries,
+/// oldest first. It may be done again, whatever was done of it.
 pub fn restore(path: &Path, steps: &[PathBuf]) -> Result<String, String> {
     let wrong = |t: &Trouble| format!("{} can't be put back: {}", path.display(), t.words(path));
     let io = |e: io::Error| wrong(&Trouble::at(path)(e));
+    let kept = read(steps, path);
+    let known = kept.as_ref().ok().and_then(|kept| kept.as_ref());
+    let known = known.and_then(|(former, _)| former.real.as_ref());
+    let leads_to = real(path);
+    let place = known.map_or_else(|| leads_to.clone(), |name| name.0.clone());
     for step in steps {
         // What a try that was killed had begun to make.
-        forget(path, step).map_err(io)?;
+        forget(&place, step).map_err(io)?;
     }
-    let Some((former, step)) = read(steps, path)? else {
+    let Some((former, step)) = kept? else {
         return Ok(format!("{} was not touched\n", path.display()));
     };
     if former.entries.is_empty() {
-        take_away(path, former.missing_above).map_err(io)?;
+        take_away(&place, former.missing_above).map_err(io)?;
     } else {
-        put_back(path, &former, &step).map_err(|t| wrong(&t))?;
+        put_back(&place, &former, &step).map_err(|t| wrong(&t))?;
     }
-    Ok(format!("{} is as before\n", path.display()))
+    Ok(if place == leads_to {
+        format!("{} is as before\n", path.display())
+    } else {
+        format!(
+            "{} is as before; {} leads elsewhere now\n",
+            place.display(),
+            path.display()
+        )
+    })
 }
 
 /// There was nothing: nor shall there be, nor the directories that were made for it, unless they hold

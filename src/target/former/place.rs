@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -27,6 +27,23 @@ pub(in crate::target) fn beside(name: &OsStr, step: &Path) -> OsString {
     made.extend(shown.get(..NAME_SHOWN).unwrap_or(shown));
     made.extend(format!(".deployrun-{mark}").bytes());
     OsString::from_vec(made)
+}
+
+/// The path with the symbolic links on the way to it resolved. The link that led there may lead elsewhere
+/// when what was changed is put back.
+pub(in crate::target) fn real(path: &Path) -> PathBuf {
+    for above in path.ancestors().skip(1) {
+        match fs::canonicalize(above) {
+            Ok(found) => {
+                let rest = path.strip_prefix(above).unwrap_or(path);
+                return found.join(rest);
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            // Whoever uses the path says what is wrong with it.
+            Err(_) => break,
+        }
+    }
+    path.to_owned()
 }
 
 /// Removes what a killed try of the step has left beside `path`.

@@ -149,6 +149,7 @@ impl Running {
     /// # Errors
     /// When the system refuses to pass that on.
     pub fn end(&self, how: Ending) -> io::Result<()> {
+        self.wake();
         match &self.by {
             By::Ours(supervisor) => {
                 let order = match how {
@@ -171,6 +172,13 @@ impl Running {
                 }
             }
         }
+    }
+
+    /// Lets the supervisor go on if somebody has stopped it (SIGSTOP): else it neither hears an order nor
+    /// keeps the step's time.
+    pub fn wake(&self) {
+        // One that is gone needs nothing, and one that may not be signalled was not stopped by us.
+        let _ = rustix::process::pidfd_send_signal(self.process(), Signal::CONT);
     }
 
     /// Why a supervisor that this process has started did not take the step on; `None` if it did, or

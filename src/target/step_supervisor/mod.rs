@@ -29,7 +29,7 @@ mod watch;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -56,7 +56,7 @@ const BLOCK: usize = 64 * 1024;
 const SILENCE: Duration = Duration::from_millis(200);
 /// Largest description of a step, in bytes.
 const LARGEST_SPEC: u64 = 64 << 20;
-/// How long a full disk may keep the end of a step from being published.
+/// How long the lack of something may keep the end of a step from being published.
 const NO_SPACE: Duration = Duration::from_secs(60);
 
 /// Exit statuses of a supervisor; 0 means that `exit` is there.
@@ -244,22 +244,36 @@ fn not_started(spool: output::Spool, error: String, cut_off: Option<CutOff>) -> 
 
 /// Publishes the end, on a full disk in short, and hands pipes that are still held to a drainer.
 fn publish_end(dir: &Path, mut over: watch::Over, spec: &StepSpec) -> i32 {
-    let mut published = publish::publish_end(dir, &over.end).is_ok();
-    if !published {
+    let mut published = publish::publish_end(dir, &over.end);
+    if published.is_err() {
         shorten(&mut over.end);
+        published = publish::publish_end(dir, &over.end);
     }
     let until = Instant::now() + NO_SPACE;
-    // Where the directory itself is gone, waiting helps nobody.
-    while !published && dir.is_dir() && Instant::now() < until {
-        published = publish::publish_end(dir, &over.end).is_ok();
-        if !published {
-            std::thread::sleep(SILENCE);
-        }
+    while published.as_ref().is_err_and(waiting_helps) && Instant::now() < until {
+        std::thread::sleep(SILENCE);
+        published = publish::publish_end(dir, &over.end);
     }
     if let Some(open) = over.open.take() {
         let _ = drain::start(&over.handover(dir, spec, open.held), open.streams);
     }
-    if published { 0 } else { NOT_PUBLISHED }
+    if published.is_ok() { 0 } else { NOT_PUBLISHED }
+}
+
+/// May the same succeed in a moment? Not where the directory is gone or may not be written to any more, as
+/// on a file system that the system has made read-only.
+fn waiting_helps(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let lacks = [
+        Errno::NOSPC,
+        Errno::DQUOT,
+        Errno::MFILE,
+        Errno::NFILE,
+        Errno::NOMEM,
+    ];
+    lacks
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// Makes an end small enough for the space that was reserved for it. How the step ended and who
@@ -299,6 +313,14 @@ fn note_panics(dir: &Path) {
 mod tests {
     use super::*;
     use crate::words::step::ProcessFact;
+
+    #[test]
+    fn only_a_lack_is_waited_for() {
+        let told = |errno: rustix::io::Errno| waiting_helps(&errno.into());
+        assert!(told(rustix::io::Errno::NOSPC));
+        assert!(!told(rustix::io::Errno::ROFS));
+        assert!(!told(rustix::io::Errno::NOENT));
+    }
 
     #[test]
     fn the_end_can_always_be_made_to_fit() {

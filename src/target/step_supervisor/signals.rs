@@ -7,7 +7,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::signal::SigSet;
+use rustix::process::Signal;
 use signal_hook::consts as sig;
+
+/// A process that does not handle these dies of them. SIGXFSZ: a file that may not grow is like a full disk.
+const HARMLESS: [i32; 11] = [
+    sig::SIGHUP,
+    sig::SIGQUIT,
+    sig::SIGUSR1,
+    sig::SIGUSR2,
+    sig::SIGALRM,
+    sig::SIGVTALRM,
+    sig::SIGPROF,
+    sig::SIGIO,
+    sig::SIGXCPU,
+    sig::SIGXFSZ,
+    Signal::POWER.as_raw(),
+];
 
 /// Signals that arrive wake the poll loop through a socket.
 pub(crate) struct Signals {
@@ -37,7 +53,7 @@ impl Signals {
             signal_hook::low_level::pipe::register(signal, sender.try_clone()?)?;
         }
         let nothing = Arc::new(AtomicBool::new(false));
-        for signal in [sig::SIGHUP, sig::SIGQUIT, sig::SIGUSR1, sig::SIGUSR2] {
+        for signal in HARMLESS {
             signal_hook::flag::register(signal, nothing.clone())?;
         }
         // SIGPIPE is ignored by Rust itself and given back to children.

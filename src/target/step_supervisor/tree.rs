@@ -88,7 +88,8 @@ pub(crate) fn own_pid() -> i32 {
 /// Signals a process group whose leader is an unreaped child of this process, so that the number
 /// cannot mean anybody else. Never the own group.
 pub(crate) fn signal_group(leader: i32, signal: Signal) {
-    if leader == rustix::process::getpgrp().as_raw_pid() {
+    // 0 where the own group was made outside of this PID namespace.
+    if leader == nix::unistd::getpgrp().as_raw() {
         return;
     }
     if let Some(pid) = may_be_signalled(leader) {
@@ -305,7 +306,7 @@ mod tests {
     #[test]
     fn own_stat_is_true() {
         let s = stat(own_pid()).unwrap();
-        assert_eq!(s.pgrp, rustix::process::getpgrp().as_raw_pid());
+        assert_eq!(s.pgrp, nix::unistd::getpgrp().as_raw());
         assert!(s.is_live() && s.starttime > 0);
     }
 
