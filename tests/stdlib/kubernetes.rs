@@ -228,7 +228,7 @@ fn manifests_and_images_are_as_before() {
             helpers: HELPERS,
         },
         // A run calls kubectl twenty times.
-        5,
+        8,
     );
 }
 

@@ -131,9 +131,6 @@ class Answers(BaseHTTPRequestHandler):
             status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 422,
                       "reason": "Invalid", "message": "the server rejected our request due to an error in our request"}
             self.answer(422, status)
-        except BrokenPipeError:
-            # Who asked is gone, as one who was killed is.
-            self.close_connection = True
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = asked
 
@@ -215,9 +212,17 @@ class Answers(BaseHTTPRequestHandler):
             self.wfile.flush()
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *about):
+        # Who asked is gone, as one who was killed is: that is no error.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*about)
+
+
 def main():
-    server = ThreadingHTTPServer((sys.argv[1], int(sys.argv[2])), Answers)
-    server.daemon_threads = True
+    server = Server((sys.argv[1], int(sys.argv[2])), Answers)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     print("it listens", flush=True)
     sys.stdin.read()
