@@ -814,7 +814,7 @@ run("sleep 600", #{ grace: "1s", back_out: "sleep 1.2; setsid sleep 7.77 > left 
         told.contains("left running, as the back-out succeeded"),
         "{told}"
     );
-    assert!(told.contains("runs on"), "{told}");
+    assert!(told.contains("left       pid "), "{told}");
 }
 
 /// A restart takes away what lies in memory.
@@ -922,4 +922,59 @@ fn a_journal_that_may_not_grow_is_a_journal_that_failed() {
     assert_eq!(finished.signal, None, "{told}");
     assert!(matches!(finished.code, Some(3 | 4)), "{told}");
     assert_eq!(site.effects(), effects::lines("do a\nundo a"), "{told}");
+}
+
+/// What was there before may be a secret, and is kept as long as it is needed.
+#[test]
+fn former_content_goes_when_nothing_is_left_to_undo() {
+    for (last, code) in [("", 0), ("abort(\"enough\");", 3)] {
+        let site = Site::bare(&plan(&format!(
+            "write_file(\"production/old.conf\", \"new\\n\");\n\
+             remove_file(\"production/tree\");\nmove_file(\"production/from\", \"production/to\");\n{last}\n"
+        )));
+        std::fs::create_dir_all(site.path("production/tree/deep")).expect("made");
+        site.write("production/tree/deep/file", "former\n");
+        site.write("production/old.conf", "former\n");
+        site.write("production/from", "former\n");
+        let finished = site.finish(&["run", "plan.rhai"]);
+        assert_eq!(finished.code, Some(code), "{}", finished.told());
+        let found = Command::new("grep")
+            .args(["-rl", "^former"])
+            .arg(site.state().join("runs"))
+            .output()
+            .expect("grep");
+        assert_eq!(String::from_utf8_lossy(&found.stdout), "", "{last}");
+    }
+}
+
+/// A plan is started through a link that it switches.
+#[test]
+fn the_directory_of_the_plan_stays_what_it_was() {
+    let site = Site::bare("");
+    for release in ["1", "2"] {
+        std::fs::create_dir(site.path(release)).expect("made");
+        site.write(&format!("{release}/source"), release);
+    }
+    site.write(
+        "1/plan.rhai",
+        &plan("run([\"ln\", \"-sfn\", \"2\", \"../current\"], #{ back_out: () });\nupload(\"source\", \"../production/copy\");\n"),
+    );
+    std::os::unix::fs::symlink("1", site.path("current")).expect("a link");
+    let finished = site.finish(&["run", "current/plan.rhai"]);
+    assert_eq!(finished.code, Some(0), "{}", finished.told());
+    let copy = std::fs::read_to_string(site.production().join("copy"));
+    assert_eq!(copy.expect("it is there"), "1");
+}
+
+#[test]
+fn a_step_can_approve_nothing() {
+    let site = Site::bare(&plan(&format!(
+        "run(\"{} approve $DEPLOYRUN_RUN board 2>&1 || echo refused\", #{{ title: \"approve\", back_out: () }});\n\
+         wait_for_approval(\"board\", #{{ timeout: \"1s\" }});\n",
+        env!("CARGO_BIN_EXE_deployrun")
+    )));
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.code, Some(3), "{told}");
+    assert!(told.contains("an approval is given by a person"), "{told}");
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::report::out;
 use crate::supervisor::driver::Approval;
-use crate::target::facts;
+use crate::target::{facts, step_supervisor};
 use crate::words::event::{Actor, Event, Stamped, json_text};
 use crate::words::suggest::nearest;
 
@@ -40,6 +40,12 @@ const EXAMPLES: &str = "Examples:
       approves it, with words for the record";
 
 pub(super) fn run(context: &Context, args: &Args) -> u8 {
+    if std::env::var_os(step_supervisor::MARK).is_some() {
+        let text = "an approval is given by a person, and this was started by a step of a run; nothing was \
+                    approved";
+        say(context, text);
+        return 1;
+    }
     let (run, events) = match history::find(context, &args.run) {
         Ok(found) => found,
         Err(error) => return refuse(context, &error),

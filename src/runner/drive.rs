@@ -1,6 +1,7 @@
 //! One run, from what it was given to its end.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -16,6 +17,7 @@ use crate::supervisor::core::{Core, Input, Try};
 use crate::supervisor::driver::{Book, Driver, Report, Setup};
 use crate::supervisor::fiber::Shared;
 use crate::supervisor::recorded::Recorded;
+use crate::target::changes;
 use crate::target::host::ThisMachine;
 use crate::target::local::Standby;
 use crate::words::event::{Actor, Event};
@@ -103,6 +105,9 @@ impl Runner {
         );
         let (core, book) = runtime.block_on(driver.run(opening, first))?;
         runtime.shutdown_background();
+        if book.end_unwritten().is_none() {
+            forget_former(&book.dir(), &core);
+        }
         let end = book.end_unwritten().or(core.end()).cloned();
         Ok(Summary {
             run: book.run().to_owned(),
@@ -110,5 +115,16 @@ impl Runner {
             left: end.is_none(),
             end,
         })
+    }
+}
+
+/// What was there before may be secret and large, and is needed only as long as there is something to undo.
+fn forget_former(run_dir: &Path, core: &Core) {
+    use RunOutcome::{BackedOut, Released};
+    let outcome = core.end().map(|end| end.outcome);
+    if matches!(outcome, Some(Released | BackedOut)) {
+        for name in core.directories_of_changes() {
+            changes::drop_former(&run_dir.join(name));
+        }
     }
 }

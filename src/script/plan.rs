@@ -136,6 +136,8 @@ impl Plan {
                     .map_err(|problem| (format!("`{id}` can't be imported: {problem}"), None)),
             },
         );
+        // A step may switch the link that led here; the plan's directory stays what it was.
+        plan.root = root.canonicalize().unwrap_or(root);
         Ok(plan)
     }
 

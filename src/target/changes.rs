@@ -13,8 +13,8 @@ use crate::words::call::{Change, FileChange};
 use super::archive::{Archive, Unpacking};
 use super::facts::io_words;
 use super::former::{
-    Content, Descent, Dir, Entry, Extent, Kind, beside, build, forget, keep, kept_at, note,
-    parent_of, real, remove, restore, scan, set_mode, swap_in,
+    Content, Descent, Dir, Entry, Extent, Kind, beside, build, drop_content, forget, keep, kept_at,
+    note, parent_of, real, remove, restore, scan, set_mode, swap_in,
 };
 use super::likeness::is_like;
 use super::owners::ids;
@@ -104,6 +104,14 @@ pub fn change(change: &FileChange, step: &Path) -> Result<bool, String> {
         }
         Change::Copy { from } => copy(path, Path::new(from), step, whole),
         Change::Move { from } => go(path, &real(Path::new(from)), step, whole),
+    }
+}
+
+/// Removes the content that a step kept in its directory; it can't be put back any more.
+pub fn drop_former(step: &Path) {
+    for dir in [step.to_owned(), step.join(MOVED)] {
+        // What can't be removed now is as good as what a run that was killed has left.
+        let _ = drop_content(&dir);
     }
 }
 

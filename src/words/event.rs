@@ -380,7 +380,7 @@ pub enum Event {
         /// Which try, from 1.
         attempt: u32,
     },
-    /// A back-out that was about to act never did; it is armed again.
+    /// A back-out is armed again: it never acted, or it puts files back, which can be done again.
     BackOutVoid {
         /// Of which call.
         id: CallId,

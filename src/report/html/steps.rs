@@ -465,7 +465,7 @@ fn back_out_item(page: &Page<'_>, n: usize, told: &BackOutStory, budget: &Cell<u
                     (page.clock(told.span.begin_ms)) ": "
                     @match &told.end {
                         None => (page.open_words()),
-                        Some(BackOutEnd::Void(reason)) => { "was not started: " (t(reason)) },
+                        Some(BackOutEnd::Void(reason)) => { "was tried again: " (t(reason)) },
                         Some(BackOutEnd::Ended { outcome: Outcome::Succeeded, .. }) => { "undone" },
                         Some(BackOutEnd::Ended { detail, .. }) => { strong.bad { "not undone" } ": " (t(detail)) },
                     }

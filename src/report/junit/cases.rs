@@ -402,7 +402,7 @@ fn back_out_case(story: &Story, told: &BackOutStory) -> Case {
     let mut output = String::new();
     let result = match &told.end {
         None => not_ended("no end of it is known"),
-        Some(BackOutEnd::Void(reason)) => not_ended(&format!("it was not started: {reason}")),
+        Some(BackOutEnd::Void(reason)) => not_ended(&format!("it was tried again: {reason}")),
         Some(BackOutEnd::Ended {
             outcome,
             end,

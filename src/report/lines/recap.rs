@@ -18,6 +18,10 @@ const LONG_RUN_MS: u64 = 10_000;
 const SLOW_MS: u64 = 5_000;
 /// How many of the slowest steps are told.
 const SLOWEST: usize = 3;
+/// So many that were undone are told, each in a line; of more, the verdict would leave the screen.
+const UNDONE_WHOLE: usize = 10;
+/// How many are told of more.
+const UNDONE_SHOWN: usize = 5;
 /// Lines of a failed command's output that the recap repeats.
 const TAIL: usize = 15;
 
@@ -118,8 +122,18 @@ impl Lines {
             self.named(Tone::Bad, "NOT undone", &text);
         }
         // The last one to be undone was the first one to be done.
-        for undone in self.undone.clone() {
+        let all = self.undone.len();
+        let shown = if all > UNDONE_WHOLE && self.look.verbosity <= 0 {
+            UNDONE_SHOWN
+        } else {
+            all
+        };
+        for undone in self.undone.clone().into_iter().take(shown) {
             let text = format!("{} (by: `{}`)", undone.title, undone.by);
+            self.named(Tone::Good, "undone", &text);
+        }
+        if shown < all {
+            let text = format!("and {} more, before these; -v lists them all", all - shown);
             self.named(Tone::Good, "undone", &text);
         }
     }
@@ -171,14 +185,14 @@ impl Lines {
         for step in self.steps.values() {
             for process in &step.left_running {
                 let title = first_line(&step.title);
-                left.push(format!("{} (left by: {title})", process_words(process)));
+                left.push(format!("{} (by: {title})", process_words(process)));
             }
         }
         for (process, title) in &self.left_by_back_outs {
-            left.push(format!("{} (left by: {title})", process_words(process)));
+            left.push(format!("{} (by: {title})", process_words(process)));
         }
         for text in left {
-            self.named(Tone::Plain, "runs on", &text);
+            self.named(Tone::Plain, "left", &text);
         }
     }
 

@@ -347,7 +347,7 @@ impl Lines {
                 ..
             } => {
                 self.end_activity(&id.directory(*attempt, true));
-                let text = format!("[{id}] its back-out was not started: {reason}");
+                let text = format!("[{id}] its back-out is tried again: {reason}");
                 self.say_at(0, Tone::Warn, Weight::Always, "void", &text);
             }
             Event::BackOutEnded {

@@ -5,7 +5,7 @@ use std::cmp::Reverse;
 use crate::words::call::{CallId, Undo};
 use crate::words::event::{Event, LimitBy};
 use crate::words::outcome::Outcome;
-use crate::words::step::end_words;
+use crate::words::step::{End, end_words};
 
 use super::state::{Armed, ArmedStatus};
 use super::steps::outcome_of;
@@ -96,7 +96,17 @@ impl Core {
             return;
         }
         let title = armed.back_out.title.clone();
+        // What puts files back can be done again, whatever was done of it.
+        let again = armed.back_out.undo == Undo::Restore && key.attempt < 3;
         match ended {
+            Ended::Seen(end) if again && end.end == End::Unseen && end.survivors.is_empty() => {
+                self.record(Event::BackOutVoid {
+                    id: key.id.clone(),
+                    title,
+                    attempt: key.attempt,
+                    reason: "nobody saw its end".into(),
+                });
+            }
             Ended::Seen(end) => {
                 let outcome = outcome_of(&end, &[0]);
                 let detail = match outcome {

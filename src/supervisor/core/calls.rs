@@ -95,8 +95,13 @@ impl Core {
             Call::Soak { ms } => {
                 // A soak that was interrupted begins anew: nobody watched in between.
                 self.begin(&id, &call, &place);
-                let until = self.now.boot_ms.saturating_add_unsigned(ms);
-                self.wait_until(id, until);
+                let since = self.now.boot_ms;
+                let soak = Waiting::Soak {
+                    since,
+                    until: since.saturating_add_unsigned(ms),
+                    prolonged: false,
+                };
+                self.waiting.insert(id, soak);
             }
             Call::Sleep { ms } => {
                 let since = self
@@ -269,10 +274,9 @@ impl Core {
         for (id, waiting) in &mut self.waiting {
             match waiting {
                 Waiting::Until(until, over) if *until <= boot_ms => {
-                    let answer = over.as_ref().map_or_else(null, |(title, ms)| {
-                        let text = format!("the {} of the step `{title}` are over", show(*ms));
-                        Answer::Throw(Failure::of(FailureKind::Step, text))
-                    });
+                    let answer = over
+                        .as_ref()
+                        .map_or_else(null, |(title, ms)| Answer::Throw(group_is_over(title, *ms)));
                     done.push((id.clone(), answer));
                 }
                 Waiting::Verify { next, .. } if next.is_some_and(|at| at <= boot_ms) => {
@@ -289,6 +293,7 @@ impl Core {
                 _ => {}
             }
         }
+        self.wake_soaks(&mut done);
         for (id, answer) in done {
             self.ended(&id, answer);
         }
@@ -297,14 +302,58 @@ impl Core {
         }
     }
 
+    /// Soaks that are over: all watches have looked in them, and none is bad. Else they go on, until the
+    /// watch passes or trips.
+    fn wake_soaks(&mut self, done: &mut Vec<(CallId, Answer)>) {
+        let soaks = self
+            .waiting
+            .iter()
+            .filter_map(|(id, waiting)| match waiting {
+                Waiting::Soak { since, until, .. } => Some((id.clone(), *since, *until)),
+                _ => None,
+            });
+        for (id, since, until) in soaks.collect::<Vec<_>>() {
+            if let Some((ends, title, ms)) = self.group_over(&id, i64::MAX)
+                && ends <= self.now.boot_ms
+            {
+                done.push((id, Answer::Throw(group_is_over(&title, ms))));
+                continue;
+            }
+            if until > self.now.boot_ms {
+                continue;
+            }
+            let Some(name) = self.in_doubt(since) else {
+                done.push((id, null()));
+                continue;
+            };
+            if let Some(Waiting::Soak { prolonged, .. }) = self.waiting.get_mut(&id)
+                && let Some(name) = name
+                && !std::mem::replace(prolonged, true)
+            {
+                let text =
+                    format!("the soak goes on: watch `{name}` is bad, and passes or trips first");
+                self.record(Event::Note {
+                    warning: true,
+                    text,
+                });
+            }
+        }
+    }
+
     /// The next instant, on the boot clock, at which a waiting call wants to be looked at.
     pub(super) fn next_call_wake(&self) -> Option<i64> {
         self.waiting
-            .values()
-            .filter_map(|waiting| match waiting {
+            .iter()
+            .filter_map(|(id, waiting)| match waiting {
                 Waiting::Until(until, _) => Some(*until),
                 Waiting::Verify { next, .. } => *next,
                 Waiting::Approval { until, .. } => *until,
+                Waiting::Soak { until, .. } => {
+                    // One that goes on waits for samples, which have a time of their own.
+                    let until = Some(*until).filter(|until| *until > self.now.boot_ms);
+                    let group = self.group_over(id, i64::MAX).map(|(ends, ..)| ends);
+                    until.into_iter().chain(group).min()
+                }
                 Waiting::Step | Waiting::Gate { .. } | Waiting::Unwind { .. } => None,
             })
             .min()
@@ -432,4 +481,9 @@ fn undoes_itself_otherwise(step: &Step) -> bool {
     step.back_out
         .as_ref()
         .is_some_and(|back_out| back_out.undo != Undo::Restore)
+}
+
+fn group_is_over(title: &str, ms: u64) -> Failure {
+    let text = format!("the {} of the step `{title}` are over", show(ms));
+    Failure::of(FailureKind::Step, text)
 }

@@ -12,6 +12,9 @@ use super::{Action, Core, NoLock};
 
 /// Milliseconds between two attempts to take a lock that somebody else has.
 const LOCK_RETRY_MS: u64 = 1_000;
+/// From this age on, in milliseconds, the review is told to be old when the gate opens.
+const OLD_REVIEW_MS: u64 = 10 * MINUTE_MS;
+const MINUTE_MS: u64 = 60_000;
 /// Openings that are looked at for one that is long enough.
 const OPENINGS_MAX: usize = 1_000;
 
@@ -170,6 +173,18 @@ impl Core {
 
     fn open_gate(&mut self) {
         self.record(Event::GateOpened);
+        if let Some(reviewed) = self.reviewed_ms
+            && let Ok(ago) = u64::try_from(self.now.wall_ms.saturating_sub(reviewed))
+            && ago >= OLD_REVIEW_MS
+        {
+            let ago = show(ago / MINUTE_MS * MINUTE_MS);
+            self.record(Event::Note {
+                warning: true,
+                text: format!(
+                    "the review is {ago} old; what is checked behind wait_for_window() is looked at now"
+                ),
+            });
+        }
         self.record(Event::Phase {
             phase: Phase::Release,
         });

@@ -124,6 +124,8 @@ pub(super) struct WatchState {
     pub next_boot_ms: i64,
     /// Since when a sample is being taken.
     pub sampling: Option<i64>,
+    /// When the last sample that has ended began, on the boot clock, and whether it was good.
+    pub looked: Option<(i64, bool)>,
 }
 
 /// A call the script waits for.
@@ -134,6 +136,13 @@ pub(super) enum Waiting {
     /// A sleep or soak, until an instant on the boot clock; with the title of a group and its time
     /// when that is over first.
     Until(i64, Option<(String, u64)>),
+    /// A soak: since when, and until when if all watches are good then.
+    Soak {
+        since: i64,
+        until: i64,
+        /// Was it said that it goes on?
+        prolonged: bool,
+    },
     /// A verify: until when, and when to look next; `None` while the script looks.
     Verify {
         name: String,
@@ -181,11 +190,17 @@ pub struct Core {
     pub(super) phase: Phase,
     pub(super) stop: Option<Stop>,
     pub(super) findings: Vec<Finding>,
+    /// When the first of them was made, milliseconds since 1970.
+    pub(super) reviewed_ms: Option<i64>,
     pub(super) failed_verifies: Vec<String>,
     pub(super) steps: BTreeMap<CallId, StepState>,
     pub(super) armed: Vec<Armed>,
     pub(super) groups: BTreeMap<String, Vec<Group>>,
     pub(super) watches: BTreeMap<CallId, WatchState>,
+    /// When the last step ended, on the boot clock.
+    pub(super) changed_boot_ms: i64,
+    /// Was it said that the end of the run waits for a watch?
+    pub(super) end_waits: bool,
     /// Calls that take time and have not ended: since when, and the name of a verify.
     pub(super) began: BTreeMap<CallId, (i64, Option<String>)>,
     pub(super) approved: BTreeSet<String>,
@@ -244,11 +259,14 @@ impl Core {
             phase: Phase::Review,
             stop: None,
             findings: Vec::new(),
+            reviewed_ms: None,
             failed_verifies: Vec::new(),
             steps: BTreeMap::new(),
             armed: Vec::new(),
             groups: BTreeMap::new(),
             watches: BTreeMap::new(),
+            changed_boot_ms: i64::MIN,
+            end_waits: false,
             began: BTreeMap::new(),
             approved: BTreeSet::new(),
             asked: BTreeSet::new(),
@@ -344,7 +362,10 @@ impl Core {
                 id,
                 verdict,
                 took_ms,
-            } => self.on_sampled(&id, verdict, took_ms),
+            } => {
+                self.on_sampled(&id, verdict, took_ms);
+                self.wake_calls();
+            }
             Input::ScriptEnded(end) => self.on_script_ended(end),
             Input::Lock(answer) => self.on_lock(answer),
             Input::Approved {
@@ -471,6 +492,15 @@ impl Core {
         self.steps.get(id).map_or(0, |s| s.attempt)
     }
 
+    /// The names of the directories in which steps that change files by themselves kept what was there.
+    pub fn directories_of_changes(&self) -> impl Iterator<Item = String> + '_ {
+        let changes = self
+            .steps
+            .iter()
+            .filter(|(_, s)| s.step.deed.changes().is_some());
+        changes.flat_map(|(id, s)| (1..=s.attempt).map(|n| id.directory(n, false)))
+    }
+
     /// Does somebody have to approve?
     #[must_use]
     pub fn awaits_approval(&self) -> bool {
@@ -516,11 +546,14 @@ impl Core {
             }
             Event::Finding {
                 name, ok, detail, ..
-            } => self.findings.push(Finding {
-                name: name.clone(),
-                ok: *ok,
-                detail: detail.clone(),
-            }),
+            } => {
+                self.reviewed_ms.get_or_insert(self.now.wall_ms);
+                self.findings.push(Finding {
+                    name: name.clone(),
+                    ok: *ok,
+                    detail: detail.clone(),
+                });
+            }
             Event::StepStarted { .. } | Event::StepEnded { .. } | Event::StepVoid { .. } => {
                 self.apply_step(event);
             }
@@ -629,6 +662,7 @@ impl Core {
                     bad: 0,
                     next_boot_ms: self.now.boot_ms,
                     sampling: None,
+                    looked: None,
                 };
                 self.watches.insert(id.clone(), state);
             }
@@ -721,6 +755,7 @@ impl Core {
                 again,
                 ..
             } => {
+                self.changed_boot_ms = self.now.boot_ms;
                 self.survivors.extend(end.survivors.iter().cloned());
                 let never = matches!(end.end, End::NotStarted { .. });
                 if let Some(step) = self.steps.get_mut(id) {

@@ -61,6 +61,7 @@ impl Core {
                     Waiting::Verify { next: None, .. } => true,
                     Waiting::Verify { .. }
                     | Waiting::Until(..)
+                    | Waiting::Soak { .. }
                     | Waiting::Approval { .. }
                     | Waiting::Gate { .. }
                     | Waiting::Unwind { .. } => false,
@@ -239,6 +240,19 @@ impl Core {
             }
             if self.stop.is_some() {
                 self.go_on_backing_out();
+            } else if let Some(name) = self.in_doubt(self.changed_boot_ms) {
+                if let Some(name) = name
+                    && !std::mem::replace(&mut self.end_waits, true)
+                {
+                    let text = format!(
+                        "the plan is done, and the run goes on: watch `{name}` is bad, and passes or trips first"
+                    );
+                    self.record(Event::Note {
+                        warning: true,
+                        text,
+                    });
+                }
+                self.sample_due();
             } else {
                 self.record(Event::Phase {
                     phase: Phase::Released,

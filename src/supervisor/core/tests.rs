@@ -1,5 +1,7 @@
 //! Histories that once went wrong, each as short as it can be told.
 
+mod watched;
+
 use serde_json::json;
 
 use crate::words::call::{

@@ -59,7 +59,7 @@ impl Core {
         let Some(state) = self.watches.get_mut(id) else {
             return;
         };
-        state.sampling = None;
+        let began = state.sampling.take();
         if !watching {
             return;
         }
@@ -69,6 +69,7 @@ impl Core {
             Verdict::Fail | Verdict::Error(_) => true,
             Verdict::NoData => watch.no_data_is_bad,
         };
+        state.looked = began.map(|began| (began, !is_bad));
         let in_grace = boot_ms < state.since_boot_ms.saturating_add_unsigned(watch.grace_ms);
         let bad = match (&verdict, is_bad && !in_grace) {
             (_, true) => state.bad + 1,
@@ -97,6 +98,31 @@ impl Core {
             );
             self.stop(StopCause::TrippedWatch, reason, None, String::new());
         }
+    }
+
+    /// Is there a watch that has not looked since then, or was bad when it looked last? What is in doubt may
+    /// not be called good, and a short while may end between two samples. Gives the name of one that is bad, and
+    /// sees to it that one that has not looked does so at once. One that only observes is not asked.
+    pub(super) fn in_doubt(&mut self, since: i64) -> Option<Option<String>> {
+        if !self.watching() {
+            return None;
+        }
+        let mut doubt = None;
+        for state in self
+            .watches
+            .values_mut()
+            .filter(|state| !state.watch.observe)
+        {
+            match state.looked {
+                Some((_, false)) => return Some(Some(state.watch.name.clone())),
+                Some((began, true)) if began >= since => {}
+                _ => {
+                    doubt = Some(None);
+                    state.next_boot_ms = state.next_boot_ms.min(self.now.boot_ms);
+                }
+            }
+        }
+        doubt
     }
 
     /// The next instant, on the boot clock, at which a sample is due.

@@ -237,6 +237,11 @@ fn read(steps: &[PathBuf], path: &Path) -> Result<Option<(Former, PathBuf)>, Str
     Ok(Some((former, step.clone())))
 }
 
+/// Removes the content that was kept in `step`.
+pub(super) fn drop_content(step: &Path) -> io::Result<()> {
+    remove(&Dir::open(step)?, CONTENT.as_ref())
+}
+
 /// Where a step found what it kept, which was called `path`; `steps` are the directories of its tries.
 pub(super) fn kept_at(path: &Path, steps: &[PathBuf]) -> Result<PathBuf, String> {
     let kept = read(steps, path)?.and_then(|(former, _)| former.real);
