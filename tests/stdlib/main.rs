@@ -18,6 +18,7 @@ mod harness;
 mod hook;
 mod http;
 mod killed_steps;
+mod kubernetes;
 mod names;
 mod nginx;
 mod notices;
