@@ -173,7 +173,6 @@ fn wrong_usage_starts_nothing() {
         (&["run", "plan.rhai", "-q", "-v"], plain),
         (&["resume"], plain),
         (&["back-out", "--yes"], plain),
-        (&["approve", "2026"], plain),
         (&["runs", "--limit", "many"], plain),
         (&["window"], plain),
         (&["window", "sometimes"], plain),
