@@ -313,30 +313,36 @@ impl Core {
                 _ => None,
             });
         for (id, since, until) in soaks.collect::<Vec<_>>() {
-            if let Some((ends, title, ms)) = self.group_over(&id, i64::MAX)
-                && ends <= self.now.boot_ms
-            {
-                done.push((id, Answer::Throw(group_is_over(&title, ms))));
-                continue;
-            }
-            if until > self.now.boot_ms {
-                continue;
-            }
-            let Some(name) = self.in_doubt(since) else {
-                done.push((id, null()));
-                continue;
+            let now = self.now.boot_ms;
+            let group = self.group_over(&id, i64::MAX);
+            let group = group.filter(|(ends, ..)| *ends <= now);
+            // Who wakes late finds both over: the soak, if it was first.
+            let is_over = until <= now && group.as_ref().is_none_or(|(ends, ..)| until <= *ends);
+            let doubt = if is_over {
+                self.in_doubt(since)
+            } else {
+                Some(None)
             };
-            if let Some(Waiting::Soak { prolonged, .. }) = self.waiting.get_mut(&id)
-                && let Some(name) = name
-                && !std::mem::replace(prolonged, true)
-            {
-                let text =
-                    format!("the soak goes on: watch `{name}` is bad, and passes or trips first");
-                self.record(Event::Note {
-                    warning: true,
-                    text,
-                });
+            match (doubt, group) {
+                (None, _) => done.push((id, null())),
+                (Some(_), Some((_, title, ms))) => {
+                    done.push((id, Answer::Throw(group_is_over(&title, ms))));
+                }
+                (Some(Some(name)), None) => self.prolong(&id, &name),
+                (Some(None), None) => {}
             }
+        }
+    }
+
+    /// Says, once, that a soak goes on.
+    fn prolong(&mut self, id: &CallId, watch: &str) {
+        if let Some(Waiting::Soak { prolonged, .. }) = self.waiting.get_mut(id)
+            && !std::mem::replace(prolonged, true)
+        {
+            let text =
+                format!("the soak goes on: watch `{watch}` is bad, and passes or trips first");
+            let warning = true;
+            self.record(Event::Note { warning, text });
         }
     }
 

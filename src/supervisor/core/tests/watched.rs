@@ -109,6 +109,34 @@ fn a_soak_that_goes_on_ends_with_its_group() {
 }
 
 #[test]
+fn a_soak_that_was_over_before_its_group_is_over_however_late_it_is_seen() {
+    let mut run = Run::released_from(Header::default());
+    let begin = |ms| Call::StepBegin {
+        title: "canary".to_owned(),
+        timeout_ms: Some(ms),
+        retries: 0,
+    };
+    run.call("3", begin(8_000));
+    run.call("4", Call::Soak { ms: 2_000 });
+    let late = run.after(20 * SECOND);
+    let good = |a: &Action| {
+        matches!(
+            a,
+            Action::Answer {
+                answer: Answer::Value(_),
+                ..
+            }
+        )
+    };
+    assert!(answered(&late, "4") && late.iter().any(good));
+    let mut run = Run::released_from(Header::default());
+    run.call("3", begin(1_000));
+    run.call("4", Call::Soak { ms: 2_000 });
+    let late = run.after(20 * SECOND);
+    assert!(answered(&late, "4") && !late.iter().any(good));
+}
+
+#[test]
 fn nothing_is_released_before_each_watch_has_looked_since_the_last_step() {
     let mut run = watched(false);
     let done = run.give(Input::ScriptEnded(ScriptEnd::Done));
