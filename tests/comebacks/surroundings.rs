@@ -49,21 +49,26 @@ abort("enough");
     assert!(told.contains(&said), "{told}");
 }
 
+/// A site whose plan lies in `workspace`, changes a file of production and goes on like this.
+fn in_workspace(rest: &str) -> Site {
+    let site = Site::bare("");
+    std::fs::create_dir(site.path("workspace")).expect("made");
+    let file = site.production().join("old.conf");
+    let text = format!(
+        "write_file(\"{}\", \"changed\\n\");\n{rest}\n",
+        file.display()
+    );
+    site.write("workspace/plan.rhai", &plan(&text));
+    site
+}
+
 /// Whoever runs plans in a workspace cleans it up, whatever became of the run.
 #[test]
 fn files_are_put_back_though_the_directory_of_the_plan_is_gone() {
-    let site = Site::bare("");
-    let before = site.tree();
-    let production = site.production();
-    std::fs::create_dir(site.path("workspace")).expect("made");
-    site.write(
-        "workspace/plan.rhai",
-        &plan(&format!(
-            "write_file(\"{0}/old.conf\", \"changed\\n\");\n\
-             run(\": > {0}/../ready; sleep 600\", #{{ back_out: \"echo undone\", grace: \"1s\" }});\n",
-            production.display()
-        )),
+    let site = in_workspace(
+        "run(\": > ../ready; sleep 600\", #{ back_out: \"echo undone\", grace: \"1s\" });",
     );
+    let before = site.tree();
     let mut live = Live::start(site.command(&["run", "workspace/plan.rhai"]));
     let run = live.wait_for_kind("run-started")["run"].clone();
     wait_for(&site.path("ready"));
@@ -88,18 +93,10 @@ fn files_are_put_back_though_the_directory_of_the_plan_is_gone() {
 /// In a run that lives, only what needs the directory fails.
 #[test]
 fn what_needs_the_directory_of_the_plan_is_all_that_fails_without_it() {
-    let site = Site::bare("");
-    let before = site.tree();
-    let production = site.production();
-    std::fs::create_dir(site.path("workspace")).expect("made");
-    site.write(
-        "workspace/plan.rhai",
-        &plan(&format!(
-            "write_file(\"{}/old.conf\", \"changed\\n\");\n\
-             run(\"rm -r ../workspace\", #{{ back_out: \"echo undone\" }});\nabort(\"enough\");\n",
-            production.display()
-        )),
+    let site = in_workspace(
+        "run(\"rm -r ../workspace\", #{ back_out: \"echo undone\" });\nabort(\"enough\");",
     );
+    let before = site.tree();
     let finished = site.finish(&["run", "workspace/plan.rhai"]);
     let told = finished.told();
     assert_eq!(finished.code, Some(4), "{told}");
