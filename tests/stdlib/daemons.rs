@@ -56,6 +56,12 @@ pub fn start(dir: &Path, command: &[&str], pid: &Path) {
     assert!(told.status.success(), "{command:?}: {text}");
     // The number is kept apart, since the directory may be gone before the daemon is.
     let number = number(pid).unwrap_or_else(|| panic!("{command:?} has no number"));
+    // Before it has workers and waits for signals, it forgets them.
+    until("it does not end its start", || {
+        let children = format!("/proc/{number}/task/{number}/children");
+        let workers = std::fs::read_to_string(children).unwrap_or_default();
+        !workers.is_empty() && waits(number, Signal::TERM)
+    });
     let mut running = RUNNING.lock().expect("no panic inside");
     running.entry(dir.to_owned()).or_default().push(number);
 }
@@ -121,9 +127,6 @@ impl Hung {
     /// Tells the daemon whose number is in `pid` to reload. The file at `part` is the last that it reads.
     pub fn reload(pid: &Path, signal: Signal, part: &Path) -> Self {
         let master = number(pid).expect("its number");
-        until("it does not end its start", || {
-            status(master, "State").starts_with('S') && !has(master, "SigBlk", signal)
-        });
         let text = std::fs::read(part).expect("the part");
         std::fs::remove_file(part).expect("removed");
         mknodat(CWD, part, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
@@ -166,6 +169,11 @@ fn status(process: i32, field: &str) -> String {
 fn has(process: i32, set: &str, signal: Signal) -> bool {
     let bits = u64::from_str_radix(&status(process, set), 16).unwrap_or_default();
     bits >> (signal.as_raw() - 1) & 1 == 1
+}
+
+/// Does the process sleep, and let the signal in?
+fn waits(process: i32, signal: Signal) -> bool {
+    status(process, "State").starts_with('S') && !has(process, "SigBlk", signal)
 }
 
 /// There is no event: these are states of other processes.

@@ -187,9 +187,17 @@ impl Cell<'_> {
 
     fn assert_as_before(&self, site: &Site, before: &Before, what: &str, told: &Finished) {
         let now = self.look(site);
-        let told = || format!("{}: {what}\n{}\n{}", self.name(), told.told(), site.told());
-        assert_eq!(difference(&before.tree, &now.tree), "", "{}", told());
-        assert_eq!(before.state, now.state, "{}", told());
+        // The difference first: what follows is long.
+        let differs = difference(&before.tree, &now.tree);
+        assert!(
+            differs.is_empty() && before.state == now.state,
+            "{}: {what}\n{differs}\nbefore:\n{}\nnow:\n{}\n{}\n{}",
+            self.name(),
+            before.state,
+            now.state,
+            told.told(),
+            site.told()
+        );
         self.tried();
     }
 

@@ -229,6 +229,27 @@ fn what_systemd_is_told_is_taken_back_in_the_right_order() {
     assert_eq!(backed_out(plan, runs), done);
 }
 
+#[test]
+fn what_somebody_else_enables_meanwhile_stays_so() {
+    let _manager = need_systemd();
+    let plan = "services::enabled(unit);\n\
+        run([\"ln\", \"-s\", \"../another.service\", read_file(\"wants\") + \"/another.service\"], #{ back_out: () });";
+    let site = Site::bare(&format!(
+        "{HEADER}{PRELUDE}{plan}\nthrow \"the plan fails\";\n"
+    ));
+    give(&site);
+    let (name, _) = service_of(&site.path(""));
+    let (mark, _) = name.rsplit_once('-').expect("a number");
+    let wants = format!("/etc/systemd/system/{mark}.target.wants");
+    site.write("wants", &wants);
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let left = std::fs::read_dir(&wants).map(|names| names.flatten().map(|n| n.file_name()));
+    let left: Vec<_> = left.unwrap_or_else(|e| panic!("{wants}: {e}")).collect();
+    std::fs::remove_dir_all(&wants).expect("removed");
+    assert_eq!(finished.code, Some(3), "{}", finished.told());
+    assert_eq!(left, ["another.service"], "{}", finished.told());
+}
+
 /// Another service that needs this one.
 fn add_dependent(root: &Path) {
     let (name, _) = service_of(root);
