@@ -72,7 +72,10 @@ fn rendered(board: &Board, now_ms: i64) -> String {
             assert!(plain.width() < columns, "{columns}x{rows}: {plain}");
             assert!(plain.width_cjk() < columns, "{columns}x{rows}: {plain}");
             assert!(!plain.contains(char::is_control), "{plain:?}");
-            let painted = row.painted(Style { color: true });
+            let painted = row.painted(Style {
+                color: true,
+                columns: None,
+            });
             assert_eq!(without_colours(&painted).trim_end(), plain);
             if (columns, rows) == (80, 24) {
                 text.push_str(&plain);

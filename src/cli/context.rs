@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::report::groups::Ci;
 use crate::report::lines::{Look, Zone, quoted};
 use crate::report::{Style, live};
+use crate::target::terminal;
 use crate::words::clock::{Clock, ManualClock, ShiftedClock, SystemClock};
 
 /// Options of all commands.
@@ -124,13 +125,14 @@ impl Global {
         let state = state_dir(self.state);
         // Commands to type later are typed elsewhere.
         let state = std::path::absolute(&state).unwrap_or(state);
+        let columns = terminal::size().map(|(columns, _)| columns);
         let random = |text: &str| text.parse().ok();
         Ok(Context {
             program: program(&state),
             state,
             format: self.format.unwrap_or(Format::Human),
             format_given: self.format.is_some(),
-            style: Style { color },
+            style: Style { color, columns },
             verbosity,
             plain: self.plain,
             clock: clock()?,
@@ -181,9 +183,8 @@ impl Context {
 
 /// `deployrun`, with the state directory where it would not be found without.
 fn program(state: &Path) -> String {
-    let usual = state_dir(None);
-    let usual = std::path::absolute(&usual).unwrap_or(usual);
-    if usual == *state {
+    // One that is not absolute is another one elsewhere.
+    if state_dir(None) == *state {
         return "deployrun".to_owned();
     }
     let state = std::path::absolute(state).unwrap_or_else(|_| state.to_owned());
@@ -207,8 +208,9 @@ pub(super) fn state_dir(given: Option<PathBuf>) -> PathBuf {
 fn default_state() -> PathBuf {
     let set = |name: &str| {
         std::env::var_os(name)
-            .filter(|v| !v.is_empty())
             .map(PathBuf::from)
+            // One that is not absolute is to be ignored, as the XDG Base Directory Specification says.
+            .filter(|path| path.is_absolute())
     };
     set("XDG_STATE_HOME")
         .or_else(|| Some(set("HOME")?.join(".local/state")))

@@ -195,7 +195,9 @@ fn typed() -> Typed {
     // One line at a time, and unbuffered: what is typed ahead stays where `poll` sees it.
     let mut bytes = [0; 1024];
     match rustix::io::read(&stdin, &mut bytes) {
-        Ok(0) => Typed::Never,
+        Ok(0) if fds[0].revents().contains(PollFlags::HUP) => Typed::Never,
+        // Ctrl-D, which is no answer.
+        Ok(0) => Typed::Line("\n".to_owned()),
         Ok(read) => {
             let text = String::from_utf8_lossy(bytes.get(..read).unwrap_or_default());
             Typed::Line(text.into_owned())

@@ -117,7 +117,7 @@ fn text(
         }
         _ => {
             let style = match to_file {
-                true => Style { color: false },
+                true => Style::default(),
                 false => context.style,
             };
             let mut lines = Lines::new(context.look(true));

@@ -12,6 +12,7 @@ use super::connection::exec_to_done;
 use super::error::{AppendError, JournalError};
 use super::holder::{Alive, Holder};
 use super::read::View;
+use crate::words::outcome::LOCK_ADVICE;
 
 /// Who has an environment's lock.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -40,7 +41,7 @@ fn since(at_ms: i64) -> String {
 
 fn advice(alive: Alive, run: &str) -> String {
     match alive {
-        Alive::Alive => "; wait for it with --lock-wait".to_owned(),
+        Alive::Alive => LOCK_ADVICE.to_owned(),
         Alive::Dead => format!(
             ", and its process is dead; first recover it with `deployrun resume {run}` or `deployrun back-out {run}`"
         ),

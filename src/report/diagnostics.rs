@@ -8,7 +8,7 @@ use super::line::Tone;
 /// A finding with its place, in a style.
 #[must_use]
 pub fn show(found: &Diagnostic, style: Style) -> String {
-    let text = found.to_string();
+    let text = found.in_columns(style.columns).to_string();
     let mut tone = match found.level {
         Level::Error => Tone::Bad,
         Level::Warning => Tone::Warn,
@@ -106,8 +106,14 @@ mod tests {
         )
         .with_hint("run");
         found.find_lines(|_| Some("rnu(1);"));
-        assert_eq!(show(&found, Style { color: false }), found.to_string());
-        let painted = show(&found, Style { color: true });
+        assert_eq!(show(&found, Style::default()), found.to_string());
+        let painted = show(
+            &found,
+            Style {
+                color: true,
+                columns: None,
+            },
+        );
         let codes = regex::Regex::new("\x1b\\[[0-9;]*m").unwrap();
         assert_eq!(codes.replace_all(&painted, ""), found.to_string());
         assert!(painted.starts_with("\x1b[1;31merror[unknown-function]\x1b[0m: "));

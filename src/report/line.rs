@@ -85,7 +85,7 @@ impl Line {
     /// The line without colours and without blanks at its end.
     #[must_use]
     pub fn plain(&self) -> String {
-        self.painted(Style { color: false })
+        self.painted(Style::default())
     }
 
     /// The line in a style.

@@ -28,7 +28,6 @@ use super::line::{Line, Tone, Weight, first_line};
 
 pub use activity::Activity;
 pub use phrases::{coarse, quoted, show_instant, show_ms, whole_commands};
-pub use waits::ADVICE;
 pub use zone::Zone;
 
 pub(super) use crate::words::duration::took;
@@ -82,6 +81,8 @@ struct Group {
     at_ms: i64,
     retries: u32,
     attempt: u32,
+    /// How many failures were told before it began.
+    failed_before: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -125,6 +126,8 @@ pub struct Lines {
     day: Option<Date>,
     now_ms: i64,
     failed_findings: Vec<(String, String)>,
+    /// Steps that failed for good, outside back-outs, and why: if the run goes on, the plan has caught that.
+    failed_steps: Vec<(CallId, String)>,
     steps: BTreeMap<CallId, StepStory>,
     back_outs: BTreeMap<CallId, (BackOut, i64)>,
     began: BTreeMap<CallId, Began>,
@@ -167,6 +170,7 @@ impl Lines {
             day: None,
             now_ms: 0,
             failed_findings: Vec::new(),
+            failed_steps: Vec::new(),
             steps: BTreeMap::new(),
             back_outs: BTreeMap::new(),
             began: BTreeMap::new(),

@@ -37,6 +37,8 @@ use line::Tone;
 pub struct Style {
     /// Are there colours?
     pub color: bool,
+    /// How many columns there are, where that is known.
+    pub columns: Option<usize>,
 }
 
 impl Style {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::words::call::{Answer, Call, CallId, Watch};
 use crate::words::event::{Event, Stamped, Verdict};
 use crate::words::header::Header;
-use crate::words::outcome::{Phase, StopCause};
+use crate::words::outcome::{LOCK_ADVICE, Phase, StopCause};
 
 use super::line::{Line, Tone, first_line};
-use super::lines::{ADVICE, Activity, Lines, Look, coarse, quoted, show_instant, show_ms};
+use super::lines::{Activity, Lines, Look, coarse, quoted, show_instant, show_ms};
 
 /// Columns of the names.
 const NAMES: usize = 11;
@@ -320,7 +320,7 @@ impl Status {
 
     fn tell_limits(&self, screen: &mut Screen<'_>) {
         if let Lock::Awaited(holder) = &self.lock {
-            let holder = holder.strip_suffix(ADVICE).unwrap_or(holder);
+            let holder = holder.strip_suffix(LOCK_ADVICE).unwrap_or(holder);
             screen.named(Tone::Warn, "lock", &format!("waiting: {holder}"));
         }
         for name in self.lines.wanted_approvals() {

@@ -299,7 +299,7 @@ fn check(function: &Function, param: &Param, word: &str, value: &Dynamic) -> Res
 pub fn complaint(function: &Function, param: &Param, word: &str, wrong: &str) -> String {
     let says_all = matches!(
         param.kind,
-        Kind::Duration | Kind::Window | Kind::Requirement
+        Kind::Duration | Kind::Limit | Kind::Window | Kind::Requirement
     ) && !wrong.starts_with("wants ");
     let gap = if says_all { ": " } else { " " };
     let word = if function.name == "plan" && word == "option" {

@@ -30,6 +30,8 @@ pub enum Kind {
     Count,
     /// A duration: a text such as `"90s"`, or whole seconds.
     Duration,
+    /// A duration in which something must be done, so not 0.
+    Limit,
     /// A size in bytes: a whole number, or a text such as `"64 MiB"`.
     Size,
     /// A command: an array of texts, or a text for the shell.
@@ -73,7 +75,7 @@ impl Kind {
             Self::Any => "a value".into(),
             Self::Bool => "true or false".into(),
             Self::Count => "a whole number, 0 or more".into(),
-            Self::Duration => {
+            Self::Duration | Self::Limit => {
                 "a duration: a text such as \"90s\" or \"1h30m\", or whole seconds".into()
             }
             Self::Size => "a size: a number of bytes, or a text such as \"64 MiB\"".into(),
@@ -104,13 +106,19 @@ impl Kind {
             Self::Text => ok(is_text(value)),
             Self::Bool => ok(value.is_bool()),
             Self::Count => ok(value.as_int().is_ok_and(|n| n >= 0)),
-            Self::Duration => match (value.as_int(), text_of(value)) {
-                (Ok(n), _) => ok(n >= 0),
-                (_, Some(text)) => crate::words::duration::parse(&text)
-                    .map(drop)
-                    .map_err(|e| e.to_string()),
-                _ => wrong(),
-            },
+            Self::Duration | Self::Limit => {
+                let is_none = match (value.as_int(), text_of(value)) {
+                    (Ok(n), _) if n >= 0 => n == 0,
+                    (_, Some(text)) => crate::words::duration::parse(&text)
+                        .map_err(|e| e.to_string())?
+                        .is_zero(),
+                    _ => return wrong(),
+                };
+                if is_none && self == Self::Limit {
+                    return Err("is 0, and nothing can be done in no time".into());
+                }
+                Ok(())
+            }
             Self::Size => ok(bytes_of(value).is_some()),
             Self::Command => command(value, &self.wants()),
             Self::BackOut if value.is_unit() || value.is_fnptr() => Ok(()),

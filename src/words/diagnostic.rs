@@ -159,37 +159,50 @@ pub fn line_of(source: &str, number: u32) -> Option<String> {
 
 impl std::fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let message = visible(&self.message);
-        write!(f, "{}[{}]: {message}", self.level.word(), self.code)?;
-        write!(
-            f,
-            "\n{}",
-            excerpt(&self.place, self.end_column, self.line.as_deref())
-        )?;
-        if let Some(hint) = &self.hint {
-            write!(f, "\n   = hint: {}", visible(hint))?;
-        }
-        let (shown, named): (Vec<&Note>, Vec<&Note>) =
-            self.notes.iter().partition(|note| note.line.is_some());
-        for note in named {
-            write!(f, "\n   = note: {}", visible(&note.to_string()))?;
-        }
-        for note in shown {
-            let shown = excerpt(&note.place, note.end_column, note.line.as_deref());
-            write!(f, "\nnote: {}\n{shown}", visible(&note.message))?;
-        }
-        Ok(())
+        self.in_columns(None).fmt(f)
     }
 }
 
-/// Characters of a line that are shown, and how many of them stand before the place.
+impl Diagnostic {
+    /// As it is shown where there are so many columns: source lines are cut to them, so that carets
+    /// stand below what they mean.
+    pub fn in_columns(&self, columns: Option<usize>) -> impl std::fmt::Display {
+        std::fmt::from_fn(move |f| {
+            let message = visible(&self.message);
+            write!(f, "{}[{}]: {message}", self.level.word(), self.code)?;
+            let line = self.line.as_deref();
+            let shown = excerpt_in(&self.place, self.end_column, line, columns);
+            write!(f, "\n{shown}")?;
+            if let Some(hint) = &self.hint {
+                write!(f, "\n   = hint: {}", visible(hint))?;
+            }
+            let (shown, named): (Vec<&Note>, Vec<&Note>) =
+                self.notes.iter().partition(|note| note.line.is_some());
+            for note in named {
+                write!(f, "\n   = note: {}", visible(&note.to_string()))?;
+            }
+            for note in shown {
+                let line = note.line.as_deref();
+                let shown = excerpt_in(&note.place, note.end_column, line, columns);
+                write!(f, "\nnote: {}\n{shown}", visible(&note.message))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+/// Characters of a line that are shown at most, and at least however few columns there are.
 const SHOWN_MAX: usize = 160;
-const SHOWN_BEFORE: usize = 80;
+const SHOWN_MIN: usize = 16;
 
 /// The place, and under it the source line with carets up to `end`, the column behind what is
 /// meant; 0 for the word that stands there.
 #[must_use]
 pub fn excerpt(place: &Place, end: u32, line: Option<&str>) -> String {
+    excerpt_in(place, end, line, None)
+}
+
+fn excerpt_in(place: &Place, end: u32, line: Option<&str>, columns: Option<usize>) -> String {
     let mut text = format!("  --> {}", visible(&place.to_string()));
     let Some(line) = line.filter(|_| place.line > 0) else {
         return text;
@@ -197,7 +210,11 @@ pub fn excerpt(place: &Place, end: u32, line: Option<&str>) -> String {
     let number = place.line.to_string();
     let gap = " ".repeat(number.len());
     let column = usize::try_from(place.column).unwrap_or(0);
-    let (line, column) = around(line, column);
+    // Beside the number, the bar and two dots that say that the line was cut.
+    let fits = columns.map_or(SHOWN_MAX, |columns| {
+        columns.saturating_sub(number.len() + 6)
+    });
+    let (line, column) = around(line, column, fits.clamp(SHOWN_MIN, SHOWN_MAX));
     let _ = write!(text, "\n {gap} |\n {number} | {}", shown(&line));
     if let Some(before) = column.checked_sub(1) {
         let head: String = line.chars().take(before).collect();
@@ -214,15 +231,15 @@ pub fn excerpt(place: &Place, end: u32, line: Option<&str>) -> String {
     text
 }
 
-/// The part of a long line around a column, and the column in it.
-fn around(line: &str, column: usize) -> (String, usize) {
+/// The part of a long line around a column, of at most `most` characters, and the column in it.
+fn around(line: &str, column: usize, most: usize) -> (String, usize) {
     let length = line.chars().count();
-    if length <= SHOWN_MAX {
+    if length <= most {
         return (line.to_owned(), column);
     }
-    let start = column.saturating_sub(SHOWN_BEFORE).min(length - SHOWN_MAX);
-    let (head, tail) = (start > 0, start + SHOWN_MAX < length);
-    let part: String = line.chars().skip(start).take(SHOWN_MAX).collect();
+    let start = column.saturating_sub(most / 2).min(length - most);
+    let (head, tail) = (start > 0, start + most < length);
+    let part: String = line.chars().skip(start).take(most).collect();
     let dots = |cut: bool| if cut { "…" } else { "" };
     let at = if column == 0 {
         0
@@ -301,6 +318,15 @@ mod tests {
             " ".repeat(160)
         );
         assert_eq!(end, expected);
+        // At the width of a terminal the carets stand below what they mean.
+        let narrow = |columns| excerpt_in(&Place::new("p", 1, 203), 0, Some(&line), Some(columns));
+        let expected = format!(
+            "  --> p:1:203\n   |\n 1 | …{}\n   | {}^",
+            "c".repeat(33),
+            " ".repeat(33)
+        );
+        assert_eq!(narrow(40), expected);
+        assert!(narrow(0).ends_with(&format!("…{}\n   | {}^", "c".repeat(16), " ".repeat(16))));
     }
 
     #[test]

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// What the holder of a lock is told with, to those who did not wait for it.
+pub const LOCK_ADVICE: &str = "; wait for it with --lock-wait";
+
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -72,7 +72,10 @@ fn parts_are_told(scene: &Scene) {
         }
         shown.extend(lines.standing(Some("someone")));
         for line in shown {
-            let text = line.painted(Style { color: true });
+            let text = line.painted(Style {
+                color: true,
+                columns: None,
+            });
             assert!(!text.contains('\n'), "{text}");
         }
     };

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::report::line::{Line, Tone, first_line};
-use crate::words::call::{FORMER_IS_GONE, Undo, shell_word};
+use crate::words::call::{CallId, FORMER_IS_GONE, Undo, shell_word};
 use crate::words::event::{RunEnd, StillChanged, Unwritten};
 use crate::words::outcome::{Phase, RunOutcome, StopCause};
 
@@ -22,6 +22,8 @@ const SLOWEST: usize = 3;
 const UNDONE_WHOLE: usize = 10;
 /// How many are told of more.
 const UNDONE_SHOWN: usize = 5;
+/// How many failures that the plan has caught are told.
+const CAUGHT_SHOWN: usize = 5;
 /// Lines of a failed command's output that the recap repeats.
 const TAIL: usize = 15;
 
@@ -45,6 +47,7 @@ impl Lines {
             self.named(Tone::Bad, "lives on", &process_words(process));
         }
         self.tell_undone(&end);
+        self.tell_other_failures(&end);
         self.tell_left_running();
         self.tell_loud_facts();
         self.tell_what_next(&end);
@@ -178,6 +181,27 @@ impl Lines {
         let text = format!("[{what}{id}] {title} {}", item.how);
         self.named(Tone::Bad, "UNWRITTEN", &text);
         self.last_lines(&item.tail);
+    }
+
+    /// What failed and was not the reason to stop: the plan has caught it.
+    fn tell_other_failures(&mut self, end: &RunEnd) {
+        let reason = self.stop.as_ref().and_then(|stop| stop.step.clone());
+        let told = |(id, problem): &(CallId, String)| {
+            Some(id) == reason.as_ref() || end.reason.contains(problem)
+        };
+        self.failed_steps.retain(|failed| !told(failed));
+        let all = self.failed_steps.len();
+        let shown = match self.look.verbosity {
+            1.. => all,
+            _ => CAUGHT_SHOWN,
+        };
+        for (id, problem) in self.failed_steps.clone().into_iter().take(shown) {
+            self.named(Tone::Warn, "caught", &format!("[{id}] {problem}"));
+        }
+        if shown < all {
+            let text = format!("and {} more; -v lists them all", all - shown);
+            self.named(Tone::Warn, "caught", &text);
+        }
     }
 
     fn tell_left_running(&mut self) {

@@ -31,6 +31,9 @@ impl Lines {
                 if let Some(problem) = thrown(answer) {
                     let text = format!("[{id}] {}: {problem}", first_line(&step.title));
                     self.say_at(depth, Tone::Bad, Weight::Always, "FAILED", &text);
+                    if !id.is_in_back_out() {
+                        self.failed_steps.push((id.clone(), first_line(&problem)));
+                    }
                 }
             }
             _ if thrown(answer).is_some() => self.on_thrown(id, call, place, answer),
@@ -59,6 +62,7 @@ impl Lines {
                     at_ms: self.now_ms,
                     retries: *retries,
                     attempt: 1,
+                    failed_before: self.failed_steps.len(),
                 };
                 self.groups.entry(id.fiber.clone()).or_default().push(group);
             }
@@ -110,6 +114,11 @@ impl Lines {
         let title = first_line(&group.title);
         let took = took(super::positive(now_ms.saturating_sub(group.at_ms)));
         if again {
+            // What is done anew says how it goes.
+            let mut nth = 0..;
+            self.failed_steps.retain(|(step, _)| {
+                nth.next().is_some_and(|n: usize| n < group.failed_before) || step.fiber != id.fiber
+            });
             group.attempt += 1;
             let (attempt, tries) = (group.attempt, group.retries.saturating_add(1));
             let depth = self.depth(id).saturating_sub(1);

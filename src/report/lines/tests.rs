@@ -453,6 +453,88 @@ released: shop 2 → production
     );
 }
 
+fn step_failed(id: &str) -> Event {
+    event(json!({
+        "event": "called", "id": id, "place": { "file": "plan.rhai", "line": 3, "column": 1 },
+        "call": { "function": "step", "deed": { "command": "act" }, "title": format!("act {id}"),
+                  "timeout_ms": 60_000, "grace_ms": 1, "codes": [0], "max_output": 1, "back_out": null },
+        "answer": { "throw": { "kind": "step", "message": format!("`act {id}` failed with exit status 3") } },
+        "took_ms": 1500,
+    }))
+}
+
+#[test]
+fn what_a_plan_has_caught_is_told_at_its_end() {
+    let released = RunEnd {
+        cause: None,
+        reason: String::new(),
+        ..end(RunOutcome::Released)
+    };
+    let group = |text: &str| {
+        event(json!({
+            "event": "called", "id": "4", "place": { "file": "plan.rhai", "line": 3, "column": 1 },
+            "call": { "function": "step_begin", "title": text, "timeout_ms": null, "retries": 1 },
+            "answer": { "value": null }, "took_ms": 0,
+        }))
+    };
+    let tried_again = event(json!({
+        "event": "called", "id": "6", "place": { "file": "plan.rhai", "line": 3, "column": 1 },
+        "call": { "function": "step_end", "begin": 4, "failed": "no" },
+        "answer": { "value": true }, "took_ms": 0,
+    }));
+    let events = vec![
+        step_failed("2"),
+        group("both"),
+        // Of a group that is tried again only the last try counts.
+        step_failed("5"),
+        tried_again,
+        Event::RunEnded { end: released },
+    ];
+    let text = after_begin(0, events);
+    let (_, recap) = text.split_once("released: ").expect(&text);
+    let caught: Vec<&str> = recap.lines().filter(|l| l.contains("caught")).collect();
+    assert_eq!(
+        caught,
+        ["  caught     [2] `act 2` failed with exit status 3"],
+        "{text}"
+    );
+    // What is the reason to stop is told as such.
+    for (reason, other) in [
+        ("`act 2` failed with exit status 3", false),
+        ("act 9", true),
+    ] {
+        let end = RunEnd {
+            reason: reason.into(),
+            ..end(RunOutcome::BackedOut)
+        };
+        let text = after_begin(0, vec![step_failed("2"), Event::RunEnded { end }]);
+        assert_eq!(text.contains("caught"), other, "{text}");
+    }
+}
+
+#[test]
+fn a_watch_that_is_only_observed_is_told_when_it_turns_bad() {
+    let watch = event(json!({
+        "event": "called", "id": "2", "place": { "file": "plan.rhai", "line": 3, "column": 1 },
+        "call": { "function": "watch", "name": "queue", "every_ms": 1000, "failures": 1, "grace_ms": 0,
+                  "timeout_ms": 1000, "no_data_is_bad": true, "observe": true },
+        "answer": { "value": null }, "took_ms": 0,
+    }));
+    let sampled = |bad: u32| {
+        event(
+            json!({ "event": "sampled", "id": "2", "name": "queue", "verdict": "fail", "bad": bad, "took_ms": 1 }),
+        )
+    };
+    let told = |verbosity| {
+        let text = after_begin(
+            verbosity,
+            vec![watch.clone(), sampled(1), sampled(2), sampled(3)],
+        );
+        text.lines().filter(|l| l.contains("in a row")).count()
+    };
+    assert_eq!((told(0), told(1)), (1, 3));
+}
+
 #[test]
 fn who_wants_to_see_each_event_does() {
     let text = after_begin(2, vec![phase(Phase::Release), step("2")]);

@@ -3,7 +3,7 @@
 use crate::report::line::{Tone, Weight, first_line};
 use crate::words::call::{Answer, Call, CallId, Watch};
 use crate::words::event::{Event, Verdict};
-use crate::words::outcome::{Outcome, Phase, StopCause};
+use crate::words::outcome::{LOCK_ADVICE, Outcome, Phase, StopCause};
 use crate::words::place::Place;
 
 use super::{
@@ -13,8 +13,6 @@ use super::{
 
 const LOCK: &str = "lock";
 const WINDOW: &str = "window";
-/// What holder texts advise to those who do not wait.
-pub const ADVICE: &str = "; wait for it with --lock-wait";
 
 /// An approval that the run learns of so much later is told with its own time, in milliseconds.
 const TOLD_LATE_MS: i64 = 60_000;
@@ -24,7 +22,7 @@ impl Lines {
         match event {
             Event::LockWaited { holder } => {
                 self.lock_waited = true;
-                let holder = holder.strip_suffix(ADVICE).unwrap_or(holder);
+                let holder = holder.strip_suffix(LOCK_ADVICE).unwrap_or(holder);
                 self.say(Tone::Warn, "lock", &format!("waiting: {holder}"));
                 self.begin_wait(LOCK.into(), "still waiting for the lock", "", None);
             }
@@ -319,7 +317,12 @@ impl Lines {
             }
             _ if observe => {
                 let text = format!("{name}: {words}, {bad} in a row; only observed");
-                (Tone::Warn, Weight::Normal, "bad", text)
+                // It may be so all along, and nothing follows from it.
+                let weight = match before {
+                    0 => Weight::Normal,
+                    _ => Weight::Detail,
+                };
+                (Tone::Warn, weight, "bad", text)
             }
             _ => {
                 let text = format!("{name}: {words}, {bad} of {failures}");

@@ -86,7 +86,7 @@ impl Row {
     /// The row without colours and without blanks at its end.
     #[must_use]
     pub fn plain(&self) -> String {
-        self.painted(Style { color: false })
+        self.painted(Style::default())
     }
 
     /// The row in a style.

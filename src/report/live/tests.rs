@@ -172,10 +172,17 @@ impl Story {
         let mut all = String::new();
         for (columns, rows) in [(80, 24), (120, 40), (40, 20)] {
             all.push_str(&format!("{columns}x{rows}\n"));
-            all.push_str(&self.shown(columns, rows, Style { color: false }));
+            all.push_str(&self.shown(columns, rows, Style::default()));
             all.push('\n');
         }
-        let colours = self.shown(80, 24, Style { color: true });
+        let colours = self.shown(
+            80,
+            24,
+            Style {
+                color: true,
+                columns: None,
+            },
+        );
         all.push_str(&format!(
             "80x24 in colours\n{}",
             colours.replace('\x1b', "^")

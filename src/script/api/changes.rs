@@ -19,12 +19,12 @@ pub(super) const MAX_UNPACKED: u64 = 4 << 30;
 const TITLE: Param = param("title", Kind::Text, "What reports call the step.");
 const TIMEOUT: Param = param(
     "timeout",
-    Kind::Duration,
+    Kind::Limit,
     "How long it may take; 10m without it.",
 );
 const BACK_OUT_TIMEOUT: Param = param(
     "back_out_timeout",
-    Kind::Duration,
+    Kind::Limit,
     "How long the back-out may take; 5m without it.",
 );
 const MAX: Param = param(

@@ -43,12 +43,12 @@ const RUN: &[Param] = &[
     ),
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take; 10m without it.",
     ),
     param(
         "idle_timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may print nothing.",
     ),
     param(
@@ -95,7 +95,7 @@ const RUN: &[Param] = &[
     ),
     param(
         "back_out_timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long the back-out may take; 5m without it.",
     ),
     param(
@@ -121,7 +121,7 @@ const RUN: &[Param] = &[
 const PROBE: &[Param] = &[
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take; 30s without it.",
     ),
     param("env", Kind::Texts, "Environment variables."),

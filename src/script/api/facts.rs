@@ -15,7 +15,7 @@ use crate::words::call::Failure;
 const HTTP: &[Param] = &[
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take; 10s without it.",
     ),
     param("headers", Kind::Texts, "Headers to send."),

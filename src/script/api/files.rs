@@ -25,7 +25,7 @@ const PUT: &[Param] = &[
     ),
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take; 10m without it.",
     ),
     param(

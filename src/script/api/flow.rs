@@ -15,7 +15,7 @@ use super::commands::{ABOUT, BACK_OUT_TIMEOUT_MS, title_of};
 const STEP: &[Param] = &[
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long the group may take as a whole.",
     ),
     param(
@@ -29,7 +29,7 @@ const BACK_OUT: &[Param] = &[
     param("title", Kind::Text, "What reports call it."),
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take; 5m without it.",
     ),
     ABOUT,

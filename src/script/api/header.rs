@@ -48,7 +48,7 @@ const FIELDS: &[Param] = &[
     ),
     param(
         "deadline",
-        Kind::Duration,
+        Kind::Limit,
         "How long it may take, its back-out included.",
     ),
     param(

@@ -28,7 +28,7 @@ const WATCH: &[Param] = &[
     ),
     param(
         "timeout",
-        Kind::Duration,
+        Kind::Limit,
         "After which a sample is an error; 10s without it.",
     ),
     param(

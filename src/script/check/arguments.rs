@@ -313,6 +313,7 @@ fn text_is_misread(kind: Kind, value: &Expr) -> bool {
     let reads_texts = matches!(
         kind,
         Kind::Duration
+            | Kind::Limit
             | Kind::Size
             | Kind::Pattern
             | Kind::Patterns

@@ -57,6 +57,10 @@ fn compare(table: &[(&str, &str)]) {
 #[test]
 fn names_and_numbers_of_arguments() {
     compare(&[
+        // Nothing can be done in no time, but no time may be waited for.
+        ("run(\"x\", #{ timeout: \"0s\" });", "bad-literal 1:22"),
+        ("run(\"x\", #{ timeout: 0 });", "wrong-type 1:22"),
+        ("run(\"x\", #{ timeout: 1, grace: 0 }); sleep(0);", ""),
         ("runn(\"x\");", "unknown-function 1:1"),
         ("[1].mapp(|x| x);", "unknown-function 1:5"),
         ("run();", "wrong-arguments 1:1"),

@@ -2,7 +2,7 @@
 
 use crate::words::call::{Call, CallId};
 use crate::words::event::Event;
-use crate::words::outcome::{Phase, StopCause};
+use crate::words::outcome::{LOCK_ADVICE, Phase, StopCause};
 use crate::words::place::Place;
 use crate::words::window::Window;
 
@@ -101,7 +101,13 @@ impl Core {
                 self.approach_gate();
             }
             Err(no) if no.in_vain || *until <= boot_ms => {
-                self.stop(StopCause::Refused, no.holder, None, String::new());
+                let reason = match no.holder.strip_suffix(LOCK_ADVICE) {
+                    Some(holder) if *told => {
+                        format!("{holder}, still after {}", show(self.settings.lock_wait_ms))
+                    }
+                    _ => no.holder,
+                };
+                self.stop(StopCause::Refused, reason, None, String::new());
             }
             Err(NoLock { holder, .. }) => {
                 *asked = false;

@@ -10,7 +10,7 @@ use crate::words::call::{
 use crate::words::clock::Now;
 use crate::words::event::{Actor, Event, Unwritten, Verdict};
 use crate::words::header::Header;
-use crate::words::outcome::{Outcome, Phase, RunOutcome, StopCause};
+use crate::words::outcome::{LOCK_ADVICE, Outcome, Phase, RunOutcome, StopCause};
 use crate::words::place::Place;
 use crate::words::step::{Captured, CutOff, End, ProcessFact, StepEnd};
 
@@ -683,6 +683,28 @@ fn a_lock_that_nobody_gives_back_is_not_waited_for() {
         (stop.cause, stop.reason.as_str()),
         (StopCause::Refused, "run r has it")
     );
+}
+
+#[test]
+fn who_waited_for_a_lock_is_not_told_to_wait_for_it() {
+    let reason = |lock_wait_ms| {
+        let mut run = Run::new();
+        run.core = Core::new(Settings {
+            lock_wait_ms,
+            ..Settings::default()
+        });
+        run.call("1", plain("switch"));
+        for _ in 0..2 {
+            run.give(Input::Lock(Err(NoLock {
+                holder: format!("run r has it{LOCK_ADVICE}"),
+                in_vain: false,
+            })));
+            run.after(2 * SECOND);
+        }
+        run.core.stopping().expect("it stops").reason.clone()
+    };
+    assert_eq!(reason(2_000), "run r has it, still after 2s");
+    assert_eq!(reason(0), format!("run r has it{LOCK_ADVICE}"));
 }
 
 #[test]

@@ -265,16 +265,23 @@ pub fn restore(path: &Path, steps: &[PathBuf]) -> Result<String, String> {
     let Some((former, step)) = kept? else {
         return Ok(format!("{} was not touched\n", path.display()));
     };
-    if former.entries.is_empty() {
-        take_away(&place, former.missing_above).map_err(io)?;
+    let left = if former.entries.is_empty() {
+        take_away(&place, former.missing_above).map_err(io)?
     } else {
         put_back(&place, &former, &step).map_err(|t| wrong(&t))?;
-    }
+        None
+    };
+    let left = left.map_or_else(String::new, |dir| {
+        format!(
+            "{} was made for it and stays: something else is in it\n",
+            dir.display()
+        )
+    });
     Ok(if place == leads_to {
-        format!("{} is as before\n", path.display())
+        format!("{} is as before\n{left}", path.display())
     } else {
         format!(
-            "{} is as before; {} leads elsewhere now\n",
+            "{} is as before; {} leads elsewhere now\n{left}",
             place.display(),
             path.display()
         )
@@ -282,8 +289,8 @@ pub fn restore(path: &Path, steps: &[PathBuf]) -> Result<String, String> {
 }
 
 /// There was nothing: nor shall there be, nor the directories that were made for it, unless they hold
-/// something else.
-fn take_away(path: &Path, missing_above: usize) -> io::Result<()> {
+/// something else. Returns the one that does.
+fn take_away(path: &Path, missing_above: usize) -> io::Result<Option<PathBuf>> {
     match parent_of(path) {
         Ok((dir, name)) => {
             // A path that cannot be holds nothing.
@@ -300,11 +307,13 @@ fn take_away(path: &Path, missing_above: usize) -> io::Result<()> {
         match fs::remove_dir(dir) {
             Ok(()) => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => break,
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                return Ok(Some(dir.to_owned()));
+            }
             Err(e) => return Err(e),
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 fn put_back(path: &Path, former: &Former, step: &Path) -> Result<(), Trouble> {
