@@ -298,6 +298,35 @@ fn containers_are_replaced_and_come_back() {
     prove_every(&module, 8);
 }
 
+#[test]
+fn of_a_pull_that_was_cut_off_nothing_is_left() {
+    need("strace", "strace");
+    // At which rename of each of its threads it is killed.
+    for nth in 1..16 {
+        let site = site("containers::pull(remote);");
+        let root = site.path("");
+        let real = fs::read_to_string(root.join("bin/podman")).expect("the script");
+        let at = real.rfind("exec ").expect("it runs podman");
+        let killed = format!(
+            "{}[ \"$1\" != pull ] || exec strace -f -o strace -e trace=renameat \
+             -e inject=renameat:signal=KILL:when={nth} {}{}",
+            &real[..at],
+            &real[at + "exec ".len()..],
+            &real[at..]
+        );
+        fs::write(root.join("bin/podman"), killed).expect("written");
+        let before = state(&site);
+        let finished = site.finish(&["run", "plan.rhai"]);
+        let told = finished.told();
+        if finished.code == Some(0) {
+            assert!(nth > 2, "it was not killed: {told}");
+            continue;
+        }
+        assert_eq!(finished.code, Some(3), "{nth}: {told}");
+        assert_eq!(before, state(&site), "{nth}: {told}");
+    }
+}
+
 fn site(body: &str) -> Site {
     let site = Site::bare(&format!(
         "import \"std/containers\" as containers;\n\

@@ -186,10 +186,15 @@ impl Lines {
     /// What failed and was not the reason to stop: the plan has caught it.
     fn tell_other_failures(&mut self, end: &RunEnd) {
         let reason = self.stop.as_ref().and_then(|stop| stop.step.clone());
-        let told = |(id, problem): &(CallId, String)| {
-            Some(id) == reason.as_ref() || end.reason.contains(problem)
+        let named = |id: &CallId| {
+            let title = self.steps.get(id).map(|step| format!("`{}`", step.title));
+            title.is_some_and(|title| end.reason.contains(&title))
         };
-        self.failed_steps.retain(|failed| !told(failed));
+        let told = |(id, problem): &(CallId, String)| {
+            Some(id) == reason.as_ref() || named(id) || end.reason.contains(problem)
+        };
+        let other = self.failed_steps.iter().filter(|failed| !told(failed));
+        self.failed_steps = other.cloned().collect();
         let all = self.failed_steps.len();
         let shown = match self.look.verbosity {
             1.. => all,

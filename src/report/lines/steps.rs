@@ -31,9 +31,7 @@ impl Lines {
                 if let Some(problem) = thrown(answer) {
                     let text = format!("[{id}] {}: {problem}", first_line(&step.title));
                     self.say_at(depth, Tone::Bad, Weight::Always, "FAILED", &text);
-                    if !id.is_in_back_out() {
-                        self.failed_steps.push((id.clone(), first_line(&problem)));
-                    }
+                    self.failed_for_good(id, first_line(problem));
                 }
             }
             _ if thrown(answer).is_some() => self.on_thrown(id, call, place, answer),
@@ -253,6 +251,9 @@ impl Lines {
                 Outcome::Failed | Outcome::Succeeded => "FAILED",
             };
             self.say_at(depth, Tone::Bad, Weight::Always, mark, &text);
+            if !again {
+                self.failed_for_good(id, format!("{title}: {words}"));
+            }
         }
         if end.dropped_bytes > 0 {
             let text = format!(
@@ -281,6 +282,13 @@ impl Lines {
             self.follow(depth, Weight::Normal, Tone::Warn, "it is tried again");
         } else {
             self.disarm_void(id);
+        }
+    }
+
+    fn failed_for_good(&mut self, id: &CallId, problem: String) {
+        // What ends behind a stop is cut off by it.
+        if !id.is_in_back_out() && self.stop.is_none() {
+            self.failed_steps.push((id.clone(), problem));
         }
     }
 

@@ -453,16 +453,6 @@ released: shop 2 → production
     );
 }
 
-fn step_failed(id: &str) -> Event {
-    event(json!({
-        "event": "called", "id": id, "place": { "file": "plan.rhai", "line": 3, "column": 1 },
-        "call": { "function": "step", "deed": { "command": "act" }, "title": format!("act {id}"),
-                  "timeout_ms": 60_000, "grace_ms": 1, "codes": [0], "max_output": 1, "back_out": null },
-        "answer": { "throw": { "kind": "step", "message": format!("`act {id}` failed with exit status 3") } },
-        "took_ms": 1500,
-    }))
-}
-
 #[test]
 fn what_a_plan_has_caught_is_told_at_its_end() {
     let released = RunEnd {
@@ -483,10 +473,12 @@ fn what_a_plan_has_caught_is_told_at_its_end() {
         "answer": { "value": true }, "took_ms": 0,
     }));
     let events = vec![
-        step_failed("2"),
+        step("2"),
+        step_end("2", 3, ""),
         group("both"),
         // Of a group that is tried again only the last try counts.
-        step_failed("5"),
+        step("5"),
+        step_end("5", 3, ""),
         tried_again,
         Event::RunEnded { end: released },
     ];
@@ -495,21 +487,33 @@ fn what_a_plan_has_caught_is_told_at_its_end() {
     let caught: Vec<&str> = recap.lines().filter(|l| l.contains("caught")).collect();
     assert_eq!(
         caught,
-        ["  caught     [2] `act 2` failed with exit status 3"],
+        ["  caught     [2] act 2: failed with exit status 3 after 1.5s"],
         "{text}"
     );
     // What is the reason to stop is told as such.
-    for (reason, other) in [
-        ("`act 2` failed with exit status 3", false),
-        ("act 9", true),
-    ] {
-        let end = RunEnd {
-            reason: reason.into(),
-            ..end(RunOutcome::BackedOut)
-        };
-        let text = after_begin(0, vec![step_failed("2"), Event::RunEnded { end }]);
-        assert_eq!(text.contains("caught"), other, "{text}");
-    }
+    let stopping = Event::Stopping {
+        cause: StopCause::FailedStep,
+        reason: "`act 4` failed with exit status 3 after 1.5s".into(),
+        place: None,
+        detail: String::new(),
+    };
+    let events = vec![
+        step("2"),
+        step_end("2", 3, ""),
+        step("4"),
+        step_end("4", 3, ""),
+        stopping,
+        Event::RunEnded {
+            end: end(RunOutcome::BackedOut),
+        },
+    ];
+    let text = after_begin(0, events);
+    let caught: Vec<&str> = text.lines().filter(|l| l.contains("caught")).collect();
+    assert_eq!(
+        caught,
+        ["  caught     [2] act 2: failed with exit status 3 after 1.5s"],
+        "{text}"
+    );
 }
 
 #[test]
