@@ -16,12 +16,12 @@ use crate::target::probe::Cancel;
 use crate::words::call::{Answer, BackOut, Call, CallId, Failure, Step, Undo};
 use crate::words::clock::Clock;
 use crate::words::event::{Event, Verdict, json_text};
-use crate::words::mask::Masker;
 use crate::words::place::Place;
 
 use super::core::Input;
 use super::foresight::Foresight;
 use super::recorded::Recorded;
+use super::secrets::Secrets;
 use super::spending::{Spending, Spent};
 
 /// Why a call does not return.
@@ -104,87 +104,8 @@ impl ToDriver for tokio::sync::mpsc::UnboundedSender<Message> {
     }
 }
 
-/// The values of a run that must not be written anywhere.
-#[derive(Debug, Default)]
-pub struct Secrets {
-    known: Mutex<(Vec<String>, Arc<Masker>)>,
-    any: AtomicBool,
-}
-
-impl Secrets {
-    /// Adds a value. Fails for one that is too short to be masked.
-    pub fn add(&self, value: &str) -> Result<(), String> {
-        let mut known = lock(&self.known);
-        if known.0.iter().any(|v| v == value) {
-            return Ok(());
-        }
-        let mut values = known.0.clone();
-        values.push(value.to_owned());
-        let masker = Masker::new(&values).map_err(|error| error.to_string())?;
-        *known = (values, Arc::new(masker));
-        self.any.store(true, Ordering::SeqCst);
-        Ok(())
-    }
-
-    /// All values.
-    #[must_use]
-    pub fn values(&self) -> Vec<String> {
-        lock(&self.known).0.clone()
-    }
-
-    /// `text` without any secret.
-    #[must_use]
-    pub fn mask(&self, text: &str) -> String {
-        if self.any.load(Ordering::SeqCst) {
-            lock(&self.known).1.clone().mask_str(text)
-        } else {
-            text.to_owned()
-        }
-    }
-
-    /// `value` without any secret in any of its texts; `None` when it holds none.
-    #[must_use]
-    pub fn masked<T: serde::Serialize + serde::de::DeserializeOwned>(
-        &self,
-        value: &T,
-    ) -> Option<T> {
-        if !self.any.load(Ordering::SeqCst) {
-            return None;
-        }
-        let mut json = serde_json::to_value(value).ok()?;
-        let masker = lock(&self.known).1.clone();
-        if !mask_json(&mut json, &masker) {
-            return None;
-        }
-        serde_json::from_value(json).ok()
-    }
-}
-
-fn mask_json(value: &mut Value, masker: &Masker) -> bool {
-    match value {
-        Value::String(text) => {
-            let masked = masker.mask_str(text);
-            let changed = masked != *text;
-            *text = masked;
-            changed
-        }
-        Value::Array(items) => mask_all(items.iter_mut(), masker),
-        Value::Object(map) => mask_all(map.values_mut(), masker),
-        Value::Null | Value::Bool(_) | Value::Number(_) => false,
-    }
-}
-
-/// Masks every one of them, and says whether any held a secret.
-fn mask_all<'v>(values: impl Iterator<Item = &'v mut Value>, masker: &Masker) -> bool {
-    let mut any = false;
-    for value in values {
-        any |= mask_json(value, masker);
-    }
-    any
-}
-
 /// A lock whose holder panicked is still good: what it guards is replaced whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

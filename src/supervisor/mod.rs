@@ -7,5 +7,6 @@ pub mod fiber;
 pub mod foresight;
 pub mod pretended;
 pub mod recorded;
+pub mod secrets;
 pub mod spending;
 pub mod unwritten;

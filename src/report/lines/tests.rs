@@ -504,7 +504,10 @@ fn what_a_plan_has_caught_is_told_at_its_end() {
         step_end("4", 3, ""),
         stopping,
         Event::RunEnded {
-            end: end(RunOutcome::BackedOut),
+            end: RunEnd {
+                reason: "`act 4` failed with exit status 3 after 1.5s".into(),
+                ..end(RunOutcome::BackedOut)
+            },
         },
     ];
     let text = after_begin(0, events);

@@ -5,6 +5,7 @@
 //! can be played in a test. Records come before the effects they announce; whoever carries the
 //! actions out must not go past a record that could not be written.
 
+mod apply;
 mod back_out;
 mod calls;
 mod gate;

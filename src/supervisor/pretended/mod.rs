@@ -21,7 +21,8 @@ use crate::words::event::{Actor, Event, RunEnd, Verdict};
 use crate::words::outcome::{Outcome, Phase};
 
 use super::core::{Action, Core, Ended, Input, ScriptEnd, Settings, Try};
-use super::fiber::{Gone, Message, Reply, Secrets, ToDriver};
+use super::fiber::{Gone, Message, Reply, ToDriver};
+use super::secrets::Secrets;
 
 pub use faults::{Fault, FaultAt, Faults, Misfortune};
 pub use told::{Deeds, Done, Undone};
