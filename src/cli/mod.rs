@@ -184,6 +184,11 @@ pub fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    // The exit status of a run says how it ended, whoever could read of it.
+    let is_of_run = matches!(
+        cli.command,
+        Command::Run(_) | Command::Resume(_) | Command::BackOut(_) | Command::PutBack(_)
+    );
     let status = match cli.command {
         Command::Run(args) => run::run(&context, args),
         Command::Check(args) => check::run(&context, &args),
@@ -206,7 +211,14 @@ pub fn main() -> ExitCode {
         Command::Fmt(args) => fmt::run(&context, &args),
         Command::Doc(args) => doc::run(&context, &args),
     };
-    ExitCode::from(status)
+    let Some(problem) = out::lost() else {
+        return ExitCode::from(status);
+    };
+    out::error_line(&format!(
+        "error: standard output can't be written: {problem}"
+    ));
+    let is_fine = status == 0 && !is_of_run;
+    ExitCode::from(if is_fine { 1 } else { status })
 }
 
 /// Would a command line be understood? The manual is held to it.

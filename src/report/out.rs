@@ -3,7 +3,7 @@
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::target::terminal::Keeper;
 
@@ -33,6 +33,25 @@ pub fn keep_for_document() {
     KEPT.store(true, Ordering::Relaxed);
 }
 
+/// Why something could not be written to standard output, the first time.
+static LOST: OnceLock<String> = OnceLock::new();
+
+/// Why something that was to be read from standard output was lost, if it was: the disk of a file may be full.
+/// Who reads no more has lost nothing.
+#[must_use]
+pub fn lost() -> Option<&'static str> {
+    LOST.get().map(String::as_str)
+}
+
+fn told(written: std::io::Result<()>) {
+    use std::io::ErrorKind::{BrokenPipe, WouldBlock};
+    if let Err(error) = written
+        && !matches!(error.kind(), BrokenPipe | WouldBlock)
+    {
+        let _ = LOST.set(error.to_string());
+    }
+}
+
 /// Where people are told.
 fn people() -> Box<dyn Write> {
     if KEPT.load(Ordering::Relaxed) {
@@ -44,7 +63,7 @@ fn people() -> Box<dyn Write> {
 
 /// A document, on standard output.
 pub fn document(text: &str) {
-    let _ = bytes(text.as_bytes());
+    told(bytes(text.as_bytes()));
 }
 
 /// A line on standard output.
@@ -198,6 +217,8 @@ impl Standing {
 
 fn put(text: &str) {
     let mut out = people();
-    let _ = out.write_all(text.as_bytes());
-    let _ = out.flush();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if !KEPT.load(Ordering::Relaxed) {
+        told(written);
+    }
 }

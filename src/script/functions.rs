@@ -60,7 +60,7 @@ pub enum Kind {
     Codes,
     /// One of a few words.
     OneOf(&'static [&'static str]),
-    /// Permission bits, such as `0o644` or `"0644"`.
+    /// Permission bits, such as `"0644"`.
     Mode,
     /// Who is told of a run: a map, or several.
     Notify,
@@ -92,7 +92,7 @@ impl Kind {
             Self::TextList => "a text, or an array of texts".into(),
             Self::Codes => "an array of exit statuses, such as [0, 3]".into(),
             Self::OneOf(words) => format!("one of: {}", words.join(", ")),
-            Self::Mode => "permission bits, such as \"0644\"".into(),
+            Self::Mode => "permission bits as a text, such as \"0644\"".into(),
             Self::Notify => notify::WANTS.into(),
         }
     }
@@ -211,13 +211,10 @@ pub fn bytes_of(value: &Dynamic) -> Option<u64> {
     number.checked_mul(unit)
 }
 
-/// Permission bits, from a number or an octal text.
+/// Permission bits, from an octal text. A number would be taken for what it is not: 644 is 0o1204.
 #[must_use]
 pub fn mode_of(value: &Dynamic) -> Option<u32> {
-    let mode = match value.as_int() {
-        Ok(n) => u32::try_from(n).ok()?,
-        Err(_) => u32::from_str_radix(text_of(value)?.trim_start_matches("0o"), 8).ok()?,
-    };
+    let mode = u32::from_str_radix(text_of(value)?.trim_start_matches("0o"), 8).ok()?;
     (mode <= 0o7777).then_some(mode)
 }
 

@@ -35,6 +35,8 @@ tar -C in -cJf app.tar.xz app-1
 (cd in && zip -qry ../app.zip app-1)
 tar -C in -c app-1 --transform 's,numbers,../numbers,' -P -f evil.tar 2> /dev/null
 head -c 9000 app.tar.gz > cut.tar.gz
+python3 -W ignore -c 'import zipfile
+with zipfile.ZipFile(\"twice.zip\", \"w\") as z: z.writestr(\"a\", \"x\"); z.writestr(\"a\", \"y\")'
 ";
 
 fn surroundings(site: &Site) {
@@ -157,6 +159,10 @@ fn what_may_not_be_unpacked_is_refused_before_anything_is_touched() {
             "has no option \\\"strap\\\"",
         ),
         (r#""none.tar", "production/app""#, "no such file"),
+        (
+            r#""twice.zip", "production/app""#,
+            "a name is in there twice",
+        ),
     ] {
         let site = Site::bare(&format!(
             "import \"std/archives\" as archives;\n\

@@ -299,6 +299,19 @@ fn containers_are_replaced_and_come_back() {
 }
 
 #[test]
+fn a_container_that_goes_when_it_is_stopped_is_not_stopped() {
+    let site = site("containers::replace(\"web\", image, way);");
+    let run = "bin/podman run --detach --rm --name web $(cat old) /bin/sleep 1000";
+    shell(&site.path(""), run);
+    let before = state(&site);
+    let finished = site.finish(&["run", "plan.rhai"]);
+    let told = finished.told();
+    assert_eq!(finished.code, Some(1), "{told}");
+    assert!(told.contains("was made with --rm"), "{told}");
+    assert_eq!(before, state(&site), "{told}");
+}
+
+#[test]
 fn of_a_pull_that_was_cut_off_nothing_is_left() {
     need("strace", "strace");
     // At which rename of each of its threads it is killed.

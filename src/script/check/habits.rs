@@ -7,6 +7,7 @@ use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
 
 use super::outline::{Call, Role, Source};
+use super::reach::{functions_in_use, is_in_use};
 use super::{Known, Notes};
 
 pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
@@ -104,12 +105,16 @@ pub(super) fn of_the_plan(known: &Known<'_>, main: &str) -> Option<Diagnostic> {
         return None;
     }
     let main = known.sources.get(main).filter(|main| !main.is_library())?;
-    let of_main = main.calls.iter().find(|call| acts(call));
+    let in_use = functions_in_use(known, main.id);
+    let does = |source: &Source<'_>, call: &Call<'_>| {
+        acts(call) && is_in_use(source, call, main.id, &in_use)
+    };
+    let of_main = main.calls.iter().find(|call| does(main, call));
     let elsewhere = || {
         let others = known.sources.values().filter(|s| !s.id.starts_with("std/"));
         let calls = others.flat_map(|source| source.calls.iter().map(move |call| (source, call)));
         calls
-            .filter(|(_, call)| acts(call))
+            .filter(|(source, call)| does(source, call))
             .map(|(source, call)| super::place_of(source.id, call.pos))
             .next()
     };

@@ -12,6 +12,7 @@ mod modules;
 mod names;
 mod outline;
 mod phases;
+mod reach;
 mod rhai_names;
 mod tests_in;
 mod this_in_loops;
@@ -103,7 +104,7 @@ pub fn check(plan: &Plan, functions: &[Function]) -> Vec<Diagnostic> {
         names::check(source, known, &mut notes);
         arguments::check(source, known, &mut notes);
         modules::check(source, known, &mut notes);
-        phases::check(source, &mut notes);
+        phases::check(source, known, &mut notes);
         commands::check(source, &mut notes);
         leftovers::check(source, known, &mut notes);
         if is_test {

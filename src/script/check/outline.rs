@@ -125,6 +125,7 @@ pub(super) struct Body<'p> {
     pub(super) role: Role,
     /// The function's name; empty for the others.
     pub(super) name: &'p str,
+    pub(super) params: usize,
     /// The body around a closure.
     pub(super) parent: Option<usize>,
 }
@@ -155,6 +156,8 @@ pub(super) struct Call<'p> {
     pub(super) body: usize,
     /// The function that the statement before calls.
     pub(super) before: Option<&'p str>,
+    /// Is it reached whenever its body is, if nothing throws?
+    pub(super) certain: bool,
     /// The host function, and what is handed to it, when it is one.
     pub(super) host: Option<Host<'p>>,
 }
@@ -193,6 +196,7 @@ impl<'p> Source<'p> {
             bodies: vec![Body {
                 role: Role::Top,
                 name: "",
+                params: 0,
                 parent: None,
             }],
             calls: Vec::new(),

@@ -1,11 +1,15 @@
 //! Calls that may not be made where they stand, whatever happens.
 
-use crate::script::functions::{Function, When};
+use rhai::Expr;
+
+use crate::script::functions::{Function, Handler, Kind, When};
 use crate::words::code::Code;
 use crate::words::diagnostic::Diagnostic;
+use crate::words::place::Place;
 
-use super::Notes;
 use super::outline::{Call, Role, Source};
+use super::reach::{Reached, certainly, certainly_by_name};
+use super::{Known, Notes};
 
 /// Functions that may always be called, and yet do more than look.
 const MORE_THAN_LOOK: &[&str] = &[
@@ -43,9 +47,20 @@ pub(super) fn only_looks(function: &Function) -> bool {
     function.when == When::Any && !MORE_THAN_LOOK.contains(&function.name)
 }
 
-pub(super) fn check(source: &Source<'_>, notes: &mut Notes) {
+fn may_undo(function: &Function) -> bool {
+    let own = matches!(function.handler, Handler::Own(_));
+    only_looks(function) || own || IN_BACK_OUT.contains(&function.name)
+}
+
+pub(super) fn check(source: &Source<'_>, known: &Known<'_>, notes: &mut Notes) {
     for call in &source.calls {
-        let Some(host) = &call.host else { continue };
+        let Some(host) = &call.host else {
+            let found = through_function(source, call, known, notes);
+            notes.found.extend(found);
+            continue;
+        };
+        let found = by_name(source, call, known, notes);
+        notes.found.extend(found);
         let found = in_module(source, call, notes)
             .or_else(|| in_reader(source, call, host.function, notes))
             .or_else(|| in_undo(source, call, host.function, notes));
@@ -113,11 +128,86 @@ fn in_undo(
         let place = notes.place(value.start_position());
         return Some(Diagnostic::new(Code::ActsInBackOut, place, text));
     }
-    let own = matches!(function.handler, crate::script::functions::Handler::Own(_));
-    if only_looks(function) || own || IN_BACK_OUT.contains(&function.name) {
+    if may_undo(function) {
         return None;
     }
     let text = format!("`{}` may not be called in a back-out", call.name);
-    let hint = "a back-out may read, run steps, sleep and say something";
-    Some(Diagnostic::new(Code::ActsInBackOut, notes.place(call.pos), text).with_hint(hint))
+    Some(Diagnostic::new(Code::ActsInBackOut, notes.place(call.pos), text).with_hint(UNDOES))
+}
+
+const UNDOES: &str = "a back-out may read, run steps, sleep and say something";
+
+/// A function of the plan or a module that does, whenever it is called, what may not be done there.
+fn through_function(
+    source: &Source<'_>,
+    call: &Call<'_>,
+    known: &Known<'_>,
+    notes: &Notes,
+) -> Option<Diagnostic> {
+    let mut role = None;
+    source.within(call.body, |body| {
+        if matches!(body.role, Role::Reads(_) | Role::Undoes) {
+            role = Some(body.role);
+        }
+        role.is_some()
+    });
+    let role = role?;
+    let reached = match role {
+        Role::Undoes => certainly(source, call, known, &|function| !may_undo(function))?,
+        _ => certainly(source, call, known, &|function| !only_looks(function))?,
+    };
+    let path = call.path.iter().map(|ident| format!("{}::", ident.name));
+    let name = format!("{}{}", path.collect::<String>(), call.name);
+    let start = call.path.first().map_or(call.pos, |ident| ident.pos);
+    Some(misplaced(role, &name, &reached, notes.place(start)))
+}
+
+/// The same for a function that is handed over by its name.
+fn by_name(
+    source: &Source<'_>,
+    call: &Call<'_>,
+    known: &Known<'_>,
+    notes: &Notes,
+) -> Option<Diagnostic> {
+    let host = call.host.as_ref()?;
+    let aligned = host.aligned.as_ref()?;
+    aligned.all().find_map(|(param, value)| {
+        let role = match (param.kind, host.function.name) {
+            (Kind::BackOut, _) => Role::Undoes,
+            (Kind::Closure | Kind::Condition, "check" | "watch" | "verify") => {
+                Role::Reads(host.function.name)
+            }
+            _ => return None,
+        };
+        let reached = match role {
+            Role::Undoes => certainly_by_name(source, value, known, &|f| !may_undo(f))?,
+            _ => certainly_by_name(source, value, known, &|f| !only_looks(f))?,
+        };
+        let name = match value {
+            Expr::Variable(parts, ..) => parts.1.as_str(),
+            _ => "",
+        };
+        let place = notes.place(value.start_position());
+        Some(misplaced(role, name, &reached, place))
+    })
+}
+
+fn misplaced(role: Role, name: &str, reached: &Reached<'_>, place: Place) -> Diagnostic {
+    let host = reached.host;
+    let found = match role {
+        Role::Reads(reader) => {
+            let text = format!(
+                "`{name}` may not be called in the closure of a `{reader}`, which only reads: it calls `{host}`"
+            );
+            Diagnostic::new(Code::ActsInCheck, place, text)
+        }
+        _ => {
+            let text = format!("`{name}` may not be called in a back-out: it calls `{host}`");
+            Diagnostic::new(Code::ActsInBackOut, place, text).with_hint(UNDOES)
+        }
+    };
+    if reached.place.file.starts_with("std/") {
+        return found;
+    }
+    found.with_note("it does so here", reached.place.clone())
 }

@@ -492,3 +492,69 @@ fn everything_is_told_at_once() {
     ];
     assert_eq!(found, wanted);
 }
+
+#[test]
+fn what_may_not_be_done_is_found_through_functions() {
+    compare(&[
+        (
+            "fn undo() { step(\"x\", || run(\"true\")); } run(\"true\", #{ back_out: || undo() });",
+            "acts-in-back-out 1:70",
+        ),
+        (
+            "fn undo() { step(\"x\", || run(\"true\")); } run(\"true\", #{ back_out: undo });",
+            "acts-in-back-out 1:67",
+        ),
+        (
+            "fn look() { deep(1); true } fn deep(n) { run(\"true\"); } check(\"x\", || look());",
+            "acts-in-check 1:71",
+        ),
+        // What only may happen is no error, nor is what another function of the name does.
+        (
+            "fn look(really) { if really { run(\"true\"); } true } check(\"x\", || look(false));",
+            "",
+        ),
+        (
+            "fn look(x) { if x { return true; } run(\"true\"); } check(\"x\", || look(true));",
+            "",
+        ),
+        (
+            "fn look(x) { try { run(\"true\"); } catch {} x } check(\"x\", || look(true));",
+            "",
+        ),
+        (
+            "fn look() { run(\"true\"); } fn look(x) { x } look(); check(\"x\", || look(true));",
+            "",
+        ),
+        ("fn look() { look() } check(\"x\", || look());", ""),
+        (
+            "fn undo() { run(\"true\"); } run(\"true\", #{ back_out: || undo() });",
+            "",
+        ),
+    ]);
+    let through_a_module = codes(&[
+        ("p", "import \"./m\" as m; check(\"x\", || m::act());"),
+        ("m.rhai", "fn act() { run(\"true\"); }"),
+    ]);
+    assert_eq!(through_a_module, ["acts-in-check 1:34"]);
+}
+
+#[test]
+fn a_module_that_acts_is_no_plan_that_does() {
+    let of_all = |main: &str| {
+        let found = diagnostics(&[
+            ("p", main),
+            (
+                "m.rhai",
+                "fn v() { \"1\" } fn act() { run(\"true\", #{ timeout: 1, back_out: () }); }",
+            ),
+        ]);
+        found.iter().any(|d| d.code == Code::NoVerify)
+    };
+    let header = "import \"./m\" as m; plan(#{ name: m::v() });";
+    assert!(!of_all(header));
+    assert!(of_all(&format!("{header} m::act();")));
+    assert!(of_all(&format!(
+        "{header} fn change() {{ m::act(); }} change();"
+    )));
+    assert!(!of_all(&format!("{header} fn change() {{ m::act(); }}")));
+}

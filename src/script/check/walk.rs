@@ -28,6 +28,8 @@ pub(super) fn walk<'p>(
         scope,
         body: 0,
         before: None,
+        certain: true,
+        may_have_returned: false,
     };
     walker.all();
     walker.source
@@ -42,6 +44,10 @@ struct Walker<'p, 'h> {
     scope: Vec<usize>,
     body: usize,
     before: Option<&'p str>,
+    /// Is what is walked reached whenever the body is, if nothing throws?
+    certain: bool,
+    /// May the body have returned before?
+    may_have_returned: bool,
 }
 
 impl<'p> Walker<'p, '_> {
@@ -52,6 +58,7 @@ impl<'p> Walker<'p, '_> {
             self.source.bodies.push(Body {
                 role: Role::Function,
                 name: &def.name,
+                params: def.params.len(),
                 parent: None,
             });
             let outer = std::mem::replace(&mut self.body, self.source.bodies.len() - 1);
@@ -80,10 +87,14 @@ impl<'p> Walker<'p, '_> {
     /// A function's or a closure's parameters and statements.
     fn definition(&mut self, def: &'p Definition) {
         let seen = self.scope.len();
+        let certain = std::mem::replace(&mut self.certain, true);
+        let may_have_returned = std::mem::take(&mut self.may_have_returned);
         for param in &def.params {
             self.push(param, Position::NONE, false, None);
         }
         self.statements(&def.statements);
+        self.certain = certain;
+        self.may_have_returned = may_have_returned;
         self.scope.truncate(seen);
     }
 
@@ -168,20 +179,24 @@ impl<'p> Walker<'p, '_> {
             Stmt::Block(block) => self.block(block.statements()),
             Stmt::If(flow, _) => {
                 self.expr(&flow.expr);
-                self.block(flow.body.statements());
-                self.block(flow.branch.statements());
+                self.perhaps(|walker| {
+                    walker.block(flow.body.statements());
+                    walker.block(flow.branch.statements());
+                });
             }
             Stmt::Switch(switch, _) => {
                 self.expr(&switch.0);
-                for case in &switch.1.expressions {
-                    self.expr(&case.lhs);
-                    self.expr(&case.rhs);
-                }
+                self.perhaps(|walker| {
+                    for case in &switch.1.expressions {
+                        walker.expr(&case.lhs);
+                        walker.expr(&case.rhs);
+                    }
+                });
             }
-            Stmt::While(flow, _) | Stmt::Do(flow, ..) => {
-                self.expr(&flow.expr);
-                self.block(flow.body.statements());
-            }
+            Stmt::While(flow, _) | Stmt::Do(flow, ..) => self.perhaps(|walker| {
+                walker.expr(&flow.expr);
+                walker.block(flow.body.statements());
+            }),
             Stmt::For(parts, _) => {
                 let (variable, counter, flow) = &**parts;
                 self.expr(&flow.expr);
@@ -192,7 +207,7 @@ impl<'p> Walker<'p, '_> {
                         variable.loop_variable = true;
                     }
                 }
-                self.block(flow.body.statements());
+                self.perhaps(|walker| walker.block(flow.body.statements()));
                 self.scope.truncate(seen);
             }
             Stmt::Var(parts, flags, _) => {
@@ -218,15 +233,21 @@ impl<'p> Walker<'p, '_> {
                 }
             }
             Stmt::TryCatch(flow, _) => {
-                self.block(flow.body.statements());
+                self.perhaps(|walker| walker.block(flow.body.statements()));
                 let seen = self.scope.len();
                 if let Expr::Variable(parts, _, pos) = &flow.expr {
                     self.push(&parts.1, *pos, false, None);
                 }
-                self.block(flow.branch.statements());
+                self.perhaps(|walker| walker.block(flow.branch.statements()));
                 self.scope.truncate(seen);
             }
-            Stmt::BreakLoop(Some(expr), ..) | Stmt::Return(Some(expr), ..) => self.expr(expr),
+            Stmt::BreakLoop(Some(expr), ..) => self.expr(expr),
+            Stmt::Return(expr, flags, _) => {
+                if let Some(expr) = expr {
+                    self.expr(expr);
+                }
+                self.may_have_returned |= !flags.intersects(ASTFlags::BREAK);
+            }
             Stmt::Import(parts, pos) => {
                 let (path, alias) = &**parts;
                 self.expr(path);
@@ -305,10 +326,19 @@ impl<'p> Walker<'p, '_> {
                 self.after_bracket(&sides.rhs);
             }
             Expr::And(items, _) | Expr::Or(items, _) | Expr::Coalesce(items, _) => {
-                items.iter().for_each(|item| self.expr(item));
+                let mut items = items.iter();
+                items.next().into_iter().for_each(|item| self.expr(item));
+                self.perhaps(|walker| items.for_each(|item| walker.expr(item)));
             }
             _ => {}
         }
+    }
+
+    /// Walks what may not be reached.
+    fn perhaps(&mut self, walk: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.certain, false);
+        walk(self);
+        self.certain = before && !self.may_have_returned;
     }
 
     /// `a.b().c`: the tree is `a . (b() . c)`.
@@ -392,6 +422,7 @@ impl<'p> Walker<'p, '_> {
             pos,
             body: self.body,
             before: self.before,
+            certain: self.certain,
             host,
         });
         for arg in &call.args {
@@ -445,6 +476,7 @@ impl<'p> Walker<'p, '_> {
         self.source.bodies.push(Body {
             role,
             name: "",
+            params: def.params.len(),
             parent: Some(self.body),
         });
         let outer = std::mem::replace(&mut self.body, self.source.bodies.len() - 1);

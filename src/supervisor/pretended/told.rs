@@ -73,6 +73,16 @@ impl Deeds {
         deeds
     }
 
+    /// The first back-out that did not succeed, nor a later try of it.
+    #[must_use]
+    pub fn not_undone(&self) -> Option<&Undone> {
+        let succeeded = |undone: &&Undone| undone.outcome == Some(Outcome::Succeeded);
+        self.back_outs.iter().find(|undone| {
+            let tries = self.back_outs.iter().filter(|other| other.id == undone.id);
+            !tries.rev().take(1).any(|last| succeeded(&last))
+        })
+    }
+
     fn find(&mut self, id: &CallId) -> Option<&mut Done> {
         let nested = self.back_outs.iter_mut().flat_map(|b| b.steps.iter_mut());
         let mut all: Vec<&mut Done> = self.steps.iter_mut().chain(nested).collect();

@@ -229,6 +229,9 @@ fn tar_members(from: impl Read, visit: &mut Visit<'_>) -> Result<(), String> {
 fn zip_members(file: &File, visit: &mut Visit<'_>) -> Result<(), String> {
     let shown = |e: zip::result::ZipError| e.to_string();
     let mut archive = zip::ZipArchive::new(BufReader::new(file)).map_err(shown)?;
+    if archive.has_duplicate_names() {
+        return Err("a name is in there twice".into());
+    }
     for index in 0..archive.len() {
         let mut entry = archive.by_index(index).map_err(shown)?;
         let name = entry.name().map_err(shown)?.as_bytes().to_vec();

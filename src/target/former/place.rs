@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{AtFlags, RenameFlags, renameat_with, unlinkat};
 use rustix::io::Errno;
@@ -36,7 +36,10 @@ pub(in crate::target) fn real(path: &Path) -> PathBuf {
         match fs::canonicalize(above) {
             Ok(found) => {
                 let rest = path.strip_prefix(above).unwrap_or(path);
-                return found.join(rest);
+                return match without_detours(&found, rest) {
+                    Some(plain) => real(&plain),
+                    None => found.join(rest),
+                };
             }
             Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             // Whoever uses the path says what is wrong with it.
@@ -44,6 +47,25 @@ pub(in crate::target) fn real(path: &Path) -> PathBuf {
         }
     }
     path.to_owned()
+}
+
+/// `new/../app` is `app` where there is no `new`: that would be made only to be left again.
+fn without_detours(found: &Path, rest: &Path) -> Option<PathBuf> {
+    let mut parts = rest.components();
+    let first = found.join(parts.next()?);
+    if !rest.components().any(|part| part == Component::ParentDir)
+        || fs::symlink_metadata(first).is_ok()
+    {
+        return None;
+    }
+    let mut plain = found.to_owned();
+    for part in rest.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            other => plain.push(other),
+        }
+    }
+    Some(plain)
 }
 
 /// Removes what a killed try of the step has left beside `path`.

@@ -242,6 +242,20 @@ fn directories_that_were_made_above_go_unless_they_hold_something_else() {
 }
 
 #[test]
+fn a_detour_over_what_is_not_there_makes_nothing() {
+    let scene = scene();
+    let made = real(&scene.path.join("none/../other/x"));
+    assert_eq!(made, real(&scene.path).join("other/x"));
+    // Where something is there, only the system knows where it leads.
+    fs::create_dir(&scene.path).expect("made");
+    let there = real(&scene.path.join("../app/none/../x"));
+    assert_eq!(there, real(&scene.path).join("x"));
+    std::os::unix::fs::symlink("nowhere", scene.path.join("link")).expect("a link");
+    let link = scene.path.join("link/../x");
+    assert_eq!(real(&link), link);
+}
+
+#[test]
 fn what_is_too_large_is_refused_before_anything_is_written() {
     let scene = scene();
     tree(&scene.path);

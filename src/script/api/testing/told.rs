@@ -12,9 +12,10 @@ use crate::script::testing::stage::Stage;
 use crate::script::value::from_json;
 use crate::supervisor::core::ArmedStatus;
 use crate::supervisor::fiber::Halt;
-use crate::supervisor::pretended::Done;
+use crate::supervisor::pretended::{Done, Undone};
 use crate::target::pretended::{Difference, Entry, Kind as Is, glob};
 use crate::words::call::{Deed, Undo};
+use crate::words::outcome::Outcome;
 use crate::words::suggest::nearest;
 
 use super::asserts::HEADING;
@@ -70,8 +71,8 @@ pub(super) fn functions() -> Vec<Function> {
                 )]
             },
             &[],
-            "Fails the test unless just this was undone, in this order. What is still armed is backed out \
-             first.",
+            "Fails the test unless just this was undone, in this order, and nothing of it failed. What is \
+             still armed is backed out first.",
             assert_backed_out,
         ),
         simple(
@@ -281,20 +282,21 @@ fn assert_backed_out(args: &Args, stage: &Arc<Stage>) -> Result<Dynamic, Halt> {
     if stage.is_armed() {
         stage.back_out().ok_or(Halt::Stop)?;
     }
-    let seen: Vec<String> = stage
-        .deeds()
-        .back_outs
-        .iter()
-        .flat_map(|undone| undone.texts())
-        .collect();
-    match compare(
-        &expected,
-        &seen,
-        &|wanted, seen: &String| is_text(wanted, seen),
-        &String::clone,
-    )? {
+    let deeds = stage.deeds();
+    let undone = deeds.back_outs.iter();
+    let seen: Vec<String> = undone.flat_map(Undone::texts).collect();
+    let same = |wanted: &Dynamic, seen: &String| is_text(wanted, seen);
+    if let Some(lines) = compare(&expected, &seen, &same, &String::clone)? {
+        return Err(fail(args, stage, "something else was undone".into(), lines));
+    }
+    match deeds.not_undone() {
         None => Ok(Dynamic::UNIT),
-        Some(lines) => Err(fail(args, stage, "something else was undone".into(), lines)),
+        Some(failed) => {
+            let how = failed.outcome.map_or("has not ended", Outcome::word);
+            let lines = vec![format!("{}: {how}", failed.text)];
+            let text = "a back-out failed: the run would be stuck".into();
+            Err(fail(args, stage, text, lines))
+        }
     }
 }
 
