@@ -128,12 +128,19 @@ fn carry_out(context: &Context, args: &Args) -> Result<u8, String> {
         Command::Add(add) => tell_changes(context, &upkeep.add(&add.name, &add.origin()?)?),
         Command::Remove { name } => tell_changes(context, &upkeep.remove(name)?),
         Command::Update { names } => tell_changes(context, &upkeep.update(names)?),
-        Command::Fetch => tell_names(context, "fetched", &upkeep.fetch()?),
+        Command::Fetch => {
+            Dependent::read(&dir)?.matches()?;
+            tell_names(context, "fetched", &upkeep.fetch()?);
+        }
         Command::Vendor => {
             let copied = upkeep.vendor()?;
             tell_names(context, &format!("copied to {VENDORED}"), &copied);
         }
-        Command::List => list(context, &Dependent::read(&dir)?, &cache),
+        Command::List => {
+            let dependent = Dependent::read(&dir)?;
+            dependent.matches()?;
+            list(context, &dependent, &cache);
+        }
         Command::Tree => tree(context, &Dependent::read(&dir)?)?,
         Command::Verify => return verify(context, &Dependent::read(&dir)?, &cache),
     }

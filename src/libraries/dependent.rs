@@ -70,7 +70,10 @@ impl Dependent {
     }
 
     /// Does the lock have what is declared?
-    fn matches(&self) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When it has not: which library is missing or another, and what mends that.
+    pub fn matches(&self) -> Result<(), String> {
         for (name, origin) in &self.declared.wants {
             let wanted = origin.to_string();
             let problem = match self.lock.get(name) {

@@ -140,6 +140,8 @@ codes! {
     UnusedImport = Warning "unused-import";
     /// A variable is never read
     UnusedVariable = Warning "unused-variable";
+    /// A value between double quotes is not replaced
+    ValueInQuotes = Warning "value-in-quotes";
     /// A call has too many or too few arguments
     WrongArguments = Error "wrong-arguments";
     /// A value is of another kind than is wanted

@@ -134,7 +134,7 @@ fn github_is_told_at_the_lines() {
         .env("GITHUB_WORKSPACE", scene.path(""));
     let inside = told(&mut inside).expect(1).out;
     assert!(
-        inside.starts_with("::warning file=deploy/shop.rhai,line=2,"),
+        inside.starts_with("::error file=deploy/shop.rhai,line=3,"),
         "{inside}"
     );
 }

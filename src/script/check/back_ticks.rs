@@ -1,4 +1,4 @@
-//! Escapes in back-ticks: the language keeps them as they are written.
+//! Escapes in back-ticks, and values in double quotes: the language keeps them as they are written.
 
 use std::collections::HashSet;
 
@@ -14,7 +14,20 @@ use super::outline::{Source, any_below};
 pub(super) fn check(source: &Source<'_>, ast: &AST, notes: &mut Notes) {
     let read_by_others = read_by_others(source);
     let mut seen = HashSet::new();
+    let names: HashSet<&str> = source.variables.iter().map(|v| v.name).collect();
     ast.walk(&mut |path: &[ASTNode]| {
+        if let Some(ASTNode::Expr(Expr::StringConstant(text, pos))) = path.last()
+            && let Some(name) = value_in(text, &names)
+            && first_character(source.text, *pos) == Some('"')
+            && seen.insert(*pos)
+        {
+            let text = format!("`${{{name}}}` between double quotes is not replaced");
+            let hint = format!(
+                "write the text in back-ticks, where ${{{name}}} stands for the value of `{name}`"
+            );
+            let place = notes.place(*pos);
+            notes.push(Diagnostic::new(Code::ValueInQuotes, place, text).with_hint(hint));
+        }
         let (escape, pos) = match path.last() {
             Some(ASTNode::Expr(Expr::StringConstant(text, pos))) => (escape_in(text), *pos),
             Some(ASTNode::Expr(Expr::InterpolatedString(parts, pos))) => {
@@ -27,7 +40,7 @@ pub(super) fn check(source: &Source<'_>, ast: &AST, notes: &mut Notes) {
             _ => return true,
         };
         if let Some(escape) = escape
-            && in_back_ticks(source.text, pos)
+            && first_character(source.text, pos) == Some('`')
             && !read_by_others.contains(&pos)
             && seen.insert(pos)
         {
@@ -69,10 +82,17 @@ fn escape_in(text: &str) -> Option<&'static str> {
         .find(|escape| text.contains(escape))
 }
 
-fn in_back_ticks(source: &str, pos: Position) -> bool {
-    let (Some(line), Some(column)) = (pos.line(), pos.position()) else {
-        return false;
-    };
-    let line = u32::try_from(line).ok().and_then(|n| line_of(source, n));
-    line.is_some_and(|line| line.chars().nth(column - 1) == Some('`'))
+/// The first variable of the source that a text names as a text in back-ticks would.
+fn value_in<'n>(text: &str, names: &HashSet<&'n str>) -> Option<&'n str> {
+    text.split("${").skip(1).find_map(|rest| {
+        let rest = rest.trim_start();
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+        names.get(rest.get(..end)?).copied()
+    })
+}
+
+fn first_character(source: &str, pos: Position) -> Option<char> {
+    let (line, column) = (pos.line()?, pos.position()?);
+    let line = u32::try_from(line).ok().and_then(|n| line_of(source, n))?;
+    line.chars().nth(column.checked_sub(1)?)
 }

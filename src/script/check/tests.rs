@@ -539,6 +539,22 @@ fn what_may_not_be_done_is_found_through_functions() {
 }
 
 #[test]
+fn a_value_in_double_quotes_is_told() {
+    compare(&[
+        (
+            r#"let v = 1; info(v); info("a ${v} b");"#,
+            "value-in-quotes 1:26",
+        ),
+        (
+            r#"fn f(v) { info(v); "${ v.x }" } f(1);"#,
+            "value-in-quotes 1:20",
+        ),
+        (r#"let v = 1; info(v); info("${HOME} $v {v}");"#, ""),
+        ("let v = 1; info(`a ${v} b`);", ""),
+    ]);
+}
+
+#[test]
 fn a_module_that_acts_is_no_plan_that_does() {
     let of_all = |main: &str| {
         let found = diagnostics(&[

@@ -52,7 +52,7 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
             .map_err(|error| wrong(crate::target::facts::io_words(&error)))?;
         if facts.is_dir() {
             let from = found.len();
-            walk(path, &mut found);
+            walk(path, &mut found)?;
             if let Some(new) = found.get_mut(from..) {
                 new.sort();
             }
@@ -69,22 +69,26 @@ pub fn find(paths: &[PathBuf]) -> Result<Vec<PathBuf>, FindError> {
     Ok(found)
 }
 
-fn walk(dir: &Path, found: &mut Vec<PathBuf>) {
-    let Ok(entries) = std::fs::read_dir(dir) else {
-        return;
+fn walk(dir: &Path, found: &mut Vec<PathBuf>) -> Result<(), FindError> {
+    // What is not looked into has tests that nobody knows of.
+    let wrong = |error: std::io::Error| FindError::Path {
+        path: dir.to_owned(),
+        problem: crate::target::facts::io_words(&error),
     };
-    for entry in entries.flatten() {
+    for entry in std::fs::read_dir(dir).map_err(wrong)? {
+        let entry = entry.map_err(wrong)?;
         let (path, name) = (entry.path(), entry.file_name());
         let name = name.to_string_lossy();
         let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
         if is_dir {
             if !name.starts_with('.') && !NOT_LOOKED_INTO.contains(&&*name) {
-                walk(&path, found);
+                walk(&path, found)?;
             }
         } else if is_test_file(&name) {
             found.push(path);
         }
     }
+    Ok(())
 }
 
 /// The directory of the project that a test file belongs to: the nearest one with a
