@@ -382,6 +382,19 @@ fn what_must_not_be_migrated_is_refused_before_anything_is_changed() {
             "",
             "11-x.down.sql begins or ends transactions by itself (commit)",
         ),
+        (
+            "",
+            &[
+                ("migrations/11-x.up.sql", "select 1;\n\\ir more.sql"),
+                ("migrations/11-x.down.sql", "select 1"),
+                (
+                    "migrations/more.sql",
+                    "rollback; create table t (); select 1/0;",
+                ),
+            ],
+            "",
+            "migrations/more.sql begins or ends transactions by itself (rollback)",
+        ),
         ("", &[], ", #{ table: \"a; drop table b\" }", "is no table"),
         ("", &[], ", #{ tabel: \"a\" }", "has no option"),
         (
