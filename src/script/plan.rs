@@ -35,6 +35,13 @@ const PACKAGES: &str = concat!(
     include_str!("../../stdlib/packages/pacman.rhai"),
 );
 
+/// The same of `std/postgres`.
+const POSTGRES: &str = concat!(
+    include_str!("../../stdlib/postgres.rhai"),
+    include_str!("../../stdlib/postgres/dumps.rhai"),
+    include_str!("../../stdlib/postgres/statements.rhai"),
+);
+
 /// Modules that are part of deployrun, by path.
 const STDLIB: &[(&str, &str)] = &[
     ("std/archives", include_str!("../../stdlib/archives.rhai")),
@@ -53,7 +60,7 @@ const STDLIB: &[(&str, &str)] = &[
     ),
     ("std/nginx", include_str!("../../stdlib/nginx.rhai")),
     ("std/notify", include_str!("../../stdlib/notify.rhai")),
-    ("std/postgres", include_str!("../../stdlib/postgres.rhai")),
+    ("std/postgres", POSTGRES),
     ("std/packages", PACKAGES),
     ("std/releases", include_str!("../../stdlib/releases.rhai")),
     ("std/services", include_str!("../../stdlib/services.rhai")),

@@ -26,6 +26,8 @@ mod notify;
 mod package_roots;
 mod packages;
 mod postgres;
+mod postgres_dumps;
+mod postgres_transactions;
 mod releases;
 mod service_manager;
 mod services;

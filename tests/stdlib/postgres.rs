@@ -77,7 +77,7 @@ fn surroundings(site: &Site) {
 const PRELUDE: &str =
     "let db = #{ host: read_file(\"socket\"), name: read_file(\"database\"), user: \"deploy\" };\n";
 
-fn database(root: &Path) -> String {
+pub fn database(root: &Path) -> String {
     fs::read_to_string(root.join("database")).expect("its name")
 }
 
@@ -107,7 +107,7 @@ fn dumped(server: &Server, database: &str) -> String {
     lines.join("\n")
 }
 
-fn seen(site: &Site) -> String {
+pub fn seen(site: &Site) -> String {
     dumped(&Server::get(), &database(&site.path("")))
 }
 
@@ -132,7 +132,7 @@ fn noted(root: &Path, table: &str, dir: &str, names: &[&str]) {
 }
 
 /// The database as it is now, in a file as `backup` makes it.
-fn saved(root: &Path) {
+pub fn saved(root: &Path) {
     let mut dump = Server::get().client("pg_dump", &database(root));
     ran(dump.args(["-Fc", "-f"]).arg(root.join("saved.dump")));
 }
@@ -262,7 +262,7 @@ fn databases_are_migrated_restored_and_taken_back() {
 }
 
 /// A site with a plan that does this.
-fn site(calls: &str) -> Site {
+pub fn site(calls: &str) -> Site {
     let site = Site::bare(&format!(
         "import \"std/postgres\" as postgres;\n\
          plan(#{{ name: \"shop\", version: \"1\", environment: \"test\" }});\n{PRELUDE}\n{calls}\n"
@@ -280,13 +280,32 @@ fn queries_only_read_and_tell_what_there_is() {
         check("none", || postgres::query(db, "select 1 where false") == []);
         check("a value", || postgres::value(db, "select " + postgres::literal("O'Hara\\")) == "O'Hara\\");
         check("a name", || postgres::value(db, "select 1 as " + postgres::name("a\"b")) == "1");
+        check("a semicolon in quotes", || postgres::value(db, "select ';' || $a$;$$;$a$ /* ; /* ; */ ; */ ; -- ;") == ";;$$;");
+        for sql in ["explain select 1", "show work_mem", "with a as (select 1) select * from a", "table orders", "values (1, ';')"] {
+            let one = sql;
+            check(one, || !postgres::query(db, one).is_empty());
+        }
         check("ready", || postgres::ready(db));
         check("not ready", || !postgres::ready(db + #{ name: "none" }));
         check("version", || postgres::version(db) == postgres::value(db, "show server_version").split(" ")[0]);
         check("14", || postgres::version_number(db) >= 140000);
         let refused = [];
-        for (sql, n) in ["delete from orders", "select nextval('numbers')", "create table t ()", "\\! touch hacked", "select 1; \\! touch hacked"] {
-            let why = if n < 3 { "in a read-only transaction" } else if n == 3 { "commands of psql" } else { "syntax error" };
+        let only_read = "in a read-only transaction";
+        for pair in [
+            ["delete from orders", only_read],
+            ["select nextval('numbers')", only_read],
+            ["create table t ()", only_read],
+            ["explain analyze delete from orders", only_read],
+            ["\\! touch hacked", "commands of psql"],
+            ["select 1 \\! touch hacked", "syntax error"],
+            ["commit; create table t ()", "one statement"],
+            ["set transaction read write; create table t (); commit", "one statement"],
+            ["set transaction read write", "cannot set transaction read-write mode"],
+            ["select set_config('transaction_read_only', 'off', false), nextval('numbers')", "cannot set transaction read-write mode"],
+            ["select '\\'; commit; create table t (); --'", "one statement"],
+        ] {
+            let sql = pair[0];
+            let why = pair[1];
             try { postgres::query(db, sql); refused.push(sql); } catch (e) { if !e.contains(why) { refused.push(e); } }
         }
         check("refused", refused == []);
@@ -338,6 +357,43 @@ fn what_must_not_be_migrated_is_refused_before_anything_is_changed() {
             &[("migrations/11-x.up.sql", "begin;\nselect 1;\ncommit;")],
             "",
             "begins or ends transactions",
+        ),
+        (
+            "",
+            &[
+                (
+                    "migrations/11-x.up.sql",
+                    "create function f() returns int language sql as $$ select 1 $$;\ncreate table t();\nROLLBACK;",
+                ),
+                ("migrations/11-x.down.sql", "drop table t;"),
+            ],
+            "",
+            "11-x.up.sql begins or ends transactions by itself (ROLLBACK)",
+        ),
+        (
+            "",
+            &[
+                ("migrations/11-x.up.sql", "create table t();"),
+                (
+                    "migrations/11-x.down.sql",
+                    "drop table t; commit and chain;",
+                ),
+            ],
+            "",
+            "11-x.down.sql begins or ends transactions by itself (commit)",
+        ),
+        (
+            "",
+            &[
+                ("migrations/11-x.up.sql", "select 1;\n\\ir more.sql"),
+                ("migrations/11-x.down.sql", "select 1"),
+                (
+                    "migrations/more.sql",
+                    "rollback; create table t (); select 1/0;",
+                ),
+            ],
+            "",
+            "migrations/more.sql begins or ends transactions by itself (rollback)",
         ),
         ("", &[], ", #{ table: \"a; drop table b\" }", "is no table"),
         ("", &[], ", #{ tabel: \"a\" }", "has no option"),
