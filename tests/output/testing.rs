@@ -504,3 +504,80 @@ run(["sh", "-c", `echo ${args.text} > made.txt`], #{ timeout: 10, back_out: () }
         assert!(!scene.path(name).exists(), "{name}");
     }
 }
+
+#[test]
+fn what_says_that_it_is_real_is_not_pretended() {
+    let text = |head: &str| format!("{head}fn test_a() {{ run(\"true\"); assert(true); }}\n");
+    let (blank, close) = (text("\n//! real\n"), text("// x\n\n//!Real\n"));
+    let scene = scene(&[("a_test.rhai", &blank), ("b_test.rhai", &close)]);
+    let told = scene.run(&["test"]).expect(0).out;
+    for name in ["a", "b"] {
+        let skipped = format!("skip  {name}_test.rhai  test_a\n");
+        assert!(told.contains(&skipped), "{told}");
+    }
+}
+
+#[test]
+fn a_link_leads_no_test_out_of_its_directory() {
+    let scene = scene(&[("victim", "here"), ("tmp/x", "")]);
+    let outside = scene.path("");
+    let text = format!(
+        "//! real\nfn test_a() {{ given_link(\"l\", \"{}\"); given_no_file(\"l/victim\"); assert(true); }}\n",
+        outside.display()
+    );
+    std::fs::write(scene.path("a_test.rhai"), text).expect("written");
+    let mut command = scene.command(&["test", "--real"]);
+    let told = super::scene::told(command.env("TMPDIR", scene.path("tmp"))).expect(1);
+    assert!(
+        told.out
+            .contains("l/victim lies outside of the working directory"),
+        "{}",
+        told.out
+    );
+    assert!(scene.path("victim").exists());
+}
+
+#[test]
+fn a_back_out_that_fails_is_not_backed_out() {
+    let text = r#"
+fn test_a() {
+    given_command("on");
+    given_command("off", #{ code: 1 });
+    run("on", #{ timeout: "1s", back_out: "off" });
+    assert_backed_out(["off"]);
+}
+"#;
+    let scene = scene(&[("a_test.rhai", text)]);
+    let told = scene.run(&["test"]).expect(1).out;
+    assert!(
+        told.contains("a back-out failed: the run would be stuck"),
+        "{told}"
+    );
+    assert!(told.contains("off: failed"), "{told}");
+}
+
+#[test]
+fn a_report_that_does_not_fit_on_the_disk_is_an_error() {
+    let scene = scene(&[("a_test.rhai", "fn test_a() { assert(true); }\n")]);
+    for args in [
+        &["test", "--format", "junit"] as &[_],
+        &["fmt", "--check", "a_test.rhai"],
+        &["explain", "syntax"],
+    ] {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("it is there");
+        let output = scene
+            .command(args)
+            .stdout(full)
+            .output()
+            .expect("deployrun");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {told}");
+        assert!(
+            told.contains("standard output can't be written"),
+            "{args:?}: {told}"
+        );
+    }
+}

@@ -34,6 +34,15 @@ pub struct TestFile {
     acts: bool,
 }
 
+/// Is it [`MARK`], however it is spaced?
+fn is_mark(line: &str) -> bool {
+    let word = |line: &str| {
+        line.strip_prefix("//!")
+            .map(|rest| rest.trim().to_ascii_lowercase())
+    };
+    word(line).is_some_and(|found| word(MARK) == Some(found))
+}
+
 impl TestFile {
     /// Reads the test file at `path`, whose project is `root`. `shown` is what reports call it.
     ///
@@ -55,8 +64,9 @@ impl TestFile {
         }
         tests.sort_by_key(|test| test.line);
         let acts = plan.sources().get(plan.main()).is_some_and(|text| {
-            let mut head = text.lines().take_while(|line| line.starts_with("//"));
-            head.any(|line| line.trim_end() == MARK)
+            let comment = |line: &&str| line.starts_with("//") || line.trim().is_empty();
+            let mut head = text.lines().take_while(comment);
+            head.any(is_mark)
         });
         let mut functions = api::functions();
         functions.extend(api::testing::functions());

@@ -143,7 +143,14 @@ impl Real {
     /// When it lies outside of the working directory.
     pub fn own_path(&self, path: &Path) -> Result<PathBuf, String> {
         let climbs = path.components().any(|part| part == Component::ParentDir);
-        if path.starts_with(self.work()) && !climbs {
+        // A link on the way may lead out.
+        let mut above = path.ancestors().skip(1);
+        let leads_to = above.find_map(|dir| std::fs::canonicalize(dir).ok());
+        let stays = match (leads_to, std::fs::canonicalize(self.work())) {
+            (Some(leads_to), Ok(work)) => leads_to.starts_with(work),
+            _ => false,
+        };
+        if path.starts_with(self.work()) && !climbs && stays {
             return Ok(path.to_owned());
         }
         Err(format!(
