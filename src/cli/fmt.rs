@@ -8,6 +8,7 @@ use serde_json::json;
 use similar::TextDiff;
 
 use crate::report::{diagnostics, out};
+use crate::script::plan::read_source;
 use crate::script::style::{StyleError, styled};
 use crate::words::hidden::visible;
 
@@ -101,7 +102,7 @@ fn conclude(context: &Context, args: &Args, count: &Count) -> u8 {
 /// Puts a file in style. Was it not, or would it not be? A problem without a text was told already.
 fn settle(context: &Context, file: &Path, only_look: bool) -> Result<bool, Option<String>> {
     let name = file.display().to_string();
-    let text = fs::read_to_string(file).map_err(|e| Some(e.to_string()))?;
+    let text = read_source(file).map_err(Some)?;
     let styled = styled(&name, &text).map_err(|error| tell(context, error, &text))?;
     if styled == text {
         return Ok(false);

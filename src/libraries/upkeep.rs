@@ -158,8 +158,10 @@ impl Upkeep {
         }
         let there = fs::read_dir(self.dir.join(VENDORED)).into_iter().flatten();
         for entry in there.flatten() {
-            if !copied.iter().any(|name| entry.file_name() == name.as_str()) {
-                let path = entry.path();
+            let path = entry.path();
+            // What is no library was not put there by this.
+            let is_copy = path.join(FILE).is_file();
+            if is_copy && !copied.iter().any(|name| entry.file_name() == name.as_str()) {
                 fs::remove_dir_all(&path).map_err(|e| format!("{}: {e}", path.display()))?;
             }
         }
@@ -222,8 +224,9 @@ impl Upkeep {
             false => Lock::default(),
         };
         let lock = resolve(&declared.wants, &mut self.shelf(), &old, is_free)?;
-        write(&file, text)?;
         let lock_file = self.dir.join(LOCK);
+        let before = [&file, &lock_file].map(|path| (path.clone(), fs::read_to_string(path).ok()));
+        write(&file, text)?;
         if lock.libraries().is_empty() {
             match fs::remove_file(&lock_file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -234,8 +237,16 @@ impl Upkeep {
         } else {
             write(&lock_file, &lock.text()?)?;
         }
-        if self.dir.join(VENDORED).is_dir() {
-            self.vendor()?;
+        if self.dir.join(VENDORED).is_dir()
+            && let Err(problem) = self.vendor()
+        {
+            for (path, text) in before {
+                match text {
+                    Some(text) => write(&path, &text)?,
+                    None => drop(fs::remove_file(&path)),
+                }
+            }
+            return Err(problem);
         }
         Ok(changes(&old, &lock))
     }

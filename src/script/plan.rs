@@ -365,8 +365,11 @@ pub fn stdlib_paths() -> impl Iterator<Item = &'static str> {
     STDLIB.iter().map(|(id, _)| *id)
 }
 
-/// The text of a file that a person wrote.
-pub(super) fn read_source(path: &Path) -> Result<String, String> {
+/// The text of a file that a person wrote, without a byte order mark.
+///
+/// # Errors
+/// When it is no regular file, too large, not UTF-8, or can't be read.
+pub fn read_source(path: &Path) -> Result<String, String> {
     let facts = std::fs::metadata(path).map_err(|e| io_words(&e))?;
     if facts.is_dir() {
         return Err("it is a directory, not a file".into());

@@ -193,6 +193,14 @@ fn a_vendored_library_needs_neither_network_nor_cache() {
     teams.add(&["--tag", "v1.4.0"]).expect(0);
     let vendored = teams.run(&["lib", "vendor"]).expect(0);
     assert_eq!(vendored.out, "copied to vendor/deployrun: platform\n");
+    // What is no library is somebody's own.
+    let own = teams.scene.path("vendor/deployrun/mine/notes.md");
+    fs::create_dir(own.parent().expect("a directory")).expect("made");
+    for path in [&own, &teams.scene.path("vendor/deployrun/README")] {
+        fs::write(path, "ours").expect("written");
+    }
+    teams.run(&["lib", "update"]).expect(0);
+    assert!(own.exists());
     fs::remove_dir_all(teams.scene.path("cache")).expect("the cache");
     fs::rename(teams.repository(), teams.scene.path("away")).expect("the repository");
     teams.run(&["run", "-y", "plan.rhai"]).expect(0);
