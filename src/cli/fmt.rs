@@ -87,6 +87,7 @@ fn conclude(context: &Context, args: &Args, count: &Count) -> u8 {
         }
     };
     let changed = match (count.changed, args.check) {
+        (0, _) if count.failed > 0 => format!("{} in style", count.looked_at - count.failed),
         (0, _) => "all in style".to_owned(),
         (n, true) => format!("{n} not in style"),
         (n, false) => format!("{n} changed"),

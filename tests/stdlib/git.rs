@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use rustix::fs::{XattrFlags, lsetxattr};
 use tempfile::TempDir;
 
 use super::harness::{Helper, Module, State, Then, prove};
-use super::support::need;
 use super::support::site::Site;
 use super::support::sweep::each;
+use super::support::{need, need_root};
 use super::whole_tree;
 
 use Then::{Acts, Refuses, Rests};
@@ -54,6 +55,11 @@ echo run > run
 chmod 755 run
 ln -s a/f link
 printf '*.log\n' > .gitignore
+# Directories that become files and links, and the other way round.
+mkdir -p turns out/in
+touch turns/x out/in/x grows
+ln -s a leads
+ln -s ../outside away
 git add .
 git commit -qm 1
 git tag v1
@@ -61,6 +67,11 @@ echo 2 > a/f
 rm run
 mkdir -p b/c
 echo 2 > b/c/new
+rm -r turns out grows leads away
+echo now > turns
+ln -s a out
+mkdir -p grows leads away/log
+touch grows/x leads/f away/log/new
 git add -A
 git commit -qm 2
 git tag -a v2-unsigned -m v2
@@ -138,6 +149,7 @@ const HELPERS: &[Helper] = &[
         states: &[
             state("absent", |_| {}, Acts),
             state("at another commit", |root| moved(root, ""), Acts),
+            state("at another commit, and dressed", dressed, Acts),
             state(
                 "at the same commit",
                 |root| moved(root, "git checkout -q --detach main"),
@@ -162,6 +174,26 @@ const HELPERS: &[Helper] = &[
                     )
                 },
                 Refuses("b/c/new in srv/shop is not in git and would be overwritten"),
+            ),
+            state(
+                "with a file where a directory comes",
+                |root| moved(root, "echo b > .git/info/exclude; echo precious > b"),
+                Refuses("b in srv/shop is not in git and would be overwritten"),
+            ),
+            state(
+                "with a link where a directory comes",
+                |root| moved(root, "echo c > .git/info/exclude; mkdir b; ln -s ../a b/c"),
+                Refuses("b/c in srv/shop is not in git and would be overwritten"),
+            ),
+            state(
+                "with something in a directory where a file comes",
+                |root| moved(root, "echo precious > turns/app.log"),
+                Refuses("turns/app.log in srv/shop is not in git and would be overwritten"),
+            ),
+            state(
+                "with a directory in one where a link comes",
+                |root| moved(root, "mkdir -m 700 out/in/empty"),
+                Refuses("out/in/empty in srv/shop is not in git and would be overwritten"),
             ),
             state(
                 "used by somebody else",
@@ -201,6 +233,29 @@ const HELPERS: &[Helper] = &[
 fn moved(root: &Path, script: &str) {
     tree_and(root, script);
     shell(root, "mv production/srv srv");
+}
+
+/// What git neither knows nor sees: owners, modes, attributes, empty directories, and what is behind a link.
+fn dressed(root: &Path) {
+    moved(
+        root,
+        "chmod 640 a/f grows
+         chown daemon:daemon a/f turns/x
+         chown -h daemon leads
+         chmod 2750 turns
+         chown daemon out
+         chmod 700 out/in
+         mkdir -m 770 b
+         chown daemon b
+         mkdir -p ../outside/log
+         chown daemon ../outside/log
+         chmod 770 ../outside/log
+         echo precious > ../outside/log/new",
+    );
+    for name in ["a/f", "turns/x"] {
+        let path = root.join("srv/shop").join(name);
+        lsetxattr(&path, "user.note", b"kept", XattrFlags::empty()).expect("an attribute");
+    }
 }
 
 /// What there is: files with content, modes and owners; and what git knows. Not the times of files that git
@@ -243,6 +298,7 @@ fn is_time(word: &str) -> bool {
 
 #[test]
 fn commits_are_checked_out_and_taken_back() {
+    need_root("it gives files to other users");
     prove(&Module {
         path: "std/git",
         name: "git",
