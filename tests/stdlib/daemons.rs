@@ -130,9 +130,18 @@ impl Hung {
         let text = std::fs::read(part).expect("the part");
         std::fs::remove_file(part).expect("removed");
         mknodat(CWD, part, FileType::Fifo, Mode::RWXU, 0).expect("a pipe");
-        kill_process(Pid::from_raw(master).expect("a pid"), signal).expect("it is there");
+        let tell = || {
+            kill_process(Pid::from_raw(master).expect("a pid"), signal).expect("it is there");
+            Instant::now()
+        };
+        let mut told = tell();
         let mut opened = None;
         until("it does not read the pipe", || {
+            // At the end of its start it may have forgotten it.
+            let forgot = waits(master, signal) && !has(master, "ShdPnd", signal);
+            if forgot && told.elapsed() > Duration::from_secs(1) {
+                told = tell();
+            }
             // Without a reader there is nothing to open.
             let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
             opened = open(part, flags, Mode::empty()).ok();
