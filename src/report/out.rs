@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
+use crate::target::facts::io_words;
 use crate::target::terminal::Keeper;
 
 use super::area;
@@ -48,7 +49,7 @@ fn told(written: std::io::Result<()>) {
     if let Err(error) = written
         && !matches!(error.kind(), BrokenPipe | WouldBlock)
     {
-        let _ = LOST.set(error.to_string());
+        let _ = LOST.set(io_words(&error));
     }
 }
 

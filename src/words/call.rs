@@ -505,6 +505,29 @@ impl Call {
     pub fn acts(&self) -> bool {
         matches!(self, Self::Step(_))
     }
+
+    /// The function that was called, in one word.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        match self {
+            Self::Plan { .. } => "plan",
+            Self::Read { name, .. } => name,
+            Self::Check { .. } => "check",
+            Self::Step(_) => "step",
+            Self::StepBegin { .. } => "step-begin",
+            Self::StepEnd { .. } => "step-end",
+            Self::BackOut(_) => "back_out",
+            Self::PointOfNoReturn { .. } => "point_of_no_return",
+            Self::Watch(_) => "watch",
+            Self::Verify { .. } => "verify",
+            Self::Soak { .. } => "soak",
+            Self::Sleep { .. } => "sleep",
+            Self::WaitForWindow { .. } => "wait_for_window",
+            Self::WaitForApproval { .. } => "wait_for_approval",
+            Self::Note { .. } => "note",
+            Self::Abort { .. } => "abort",
+        }
+    }
 }
 
 /// What kind of call failed.

@@ -217,6 +217,19 @@ fn a_vendored_library_needs_neither_network_nor_cache() {
 }
 
 #[test]
+fn what_cannot_be_copied_changes_no_file() {
+    let teams = Teams::new(PLAN);
+    let before = fs::read(teams.scene.path("deployrun.toml")).ok();
+    let file = teams.scene.path("vendor/deployrun/platform");
+    fs::create_dir_all(file.parent().expect("a directory")).expect("made");
+    fs::write(&file, "in the way").expect("written");
+    let told = teams.add(&["--tag", "v1.4.0"]).expect(1);
+    assert!(told.err.contains("vendor/deployrun"), "{}", told.err);
+    assert_eq!(fs::read(teams.scene.path("deployrun.toml")).ok(), before);
+    assert!(!teams.scene.path("deployrun.lock").exists());
+}
+
+#[test]
 fn what_is_in_the_cache_is_used_offline() {
     let teams = Teams::new(PLAN);
     teams.add(&["--tag", "v1.4.0"]).expect(0);

@@ -444,38 +444,22 @@ impl Core {
                     Some("a step of a back-out can't have a back-out of its own".to_owned())
                 }
                 Call::Step(_) | Call::Sleep { .. } | Call::Note { .. } => None,
-                other => Some(format!(
-                    "`{}` may not be called in a back-out, which may only read, run steps, sleep and say \
-                     something",
-                    name_of(other)
-                )),
+                other => {
+                    let name = match other {
+                        Call::StepBegin { .. } => "step",
+                        other => other.function(),
+                    };
+                    Some(format!(
+                        "`{name}` may not be called in a back-out, which may only read, run steps, sleep \
+                         and say something"
+                    ))
+                }
             };
         }
         match call {
             Call::Plan { .. } if !first => Some(HEADER_FIRST.to_owned()),
             _ => None,
         }
-    }
-}
-
-/// As plans call it.
-fn name_of(call: &Call) -> &str {
-    match call {
-        Call::Plan { .. } => "plan",
-        Call::Read { name, .. } => name,
-        Call::Check { .. } => "check",
-        Call::Step(_) => "run",
-        Call::StepBegin { .. } | Call::StepEnd { .. } => "step",
-        Call::BackOut(_) => "back_out",
-        Call::PointOfNoReturn { .. } => "point_of_no_return",
-        Call::Watch(_) => "watch",
-        Call::Verify { .. } => "verify",
-        Call::Soak { .. } => "soak",
-        Call::Sleep { .. } => "sleep",
-        Call::WaitForWindow { .. } => "wait_for_window",
-        Call::WaitForApproval { .. } => "wait_for_approval",
-        Call::Note { .. } => "info",
-        Call::Abort { .. } => "abort",
     }
 }
 

@@ -4,12 +4,12 @@
 //! in the journal.
 
 use crate::supervisor::core::{Action, Ended, Input, ScriptEnd, Try};
-use crate::words::call::{Answer, Call};
+use crate::words::call::Answer;
 
 /// An input, in a few words.
 pub(super) fn input_words(input: &Input) -> String {
     match input {
-        Input::Call { id, call, place } => format!("call {id} {} at {place}", function(call)),
+        Input::Call { id, call, place } => format!("call {id} {} at {place}", call.function()),
         Input::Read {
             id,
             call,
@@ -19,7 +19,7 @@ pub(super) fn input_words(input: &Input) -> String {
             ..
         } => format!(
             "read {id} {} at {place}, {}, {took_ms} ms",
-            function(call),
+            call.function(),
             answer_word(answer)
         ),
         Input::Diverged { id, place, .. } => format!("diverged {id} at {place}"),
@@ -90,26 +90,5 @@ fn answer_word(answer: &Answer) -> &'static str {
         Answer::Value(_) => "value",
         Answer::Throw(_) => "throws",
         Answer::Stop => "stop",
-    }
-}
-
-fn function(call: &Call) -> &str {
-    match call {
-        Call::Plan { .. } => "plan",
-        Call::Read { name, .. } => name,
-        Call::Check { .. } => "check",
-        Call::Step(_) => "step",
-        Call::StepBegin { .. } => "step-begin",
-        Call::StepEnd { .. } => "step-end",
-        Call::BackOut(_) => "back_out",
-        Call::PointOfNoReturn { .. } => "point_of_no_return",
-        Call::Watch(_) => "watch",
-        Call::Verify { .. } => "verify",
-        Call::Soak { .. } => "soak",
-        Call::Sleep { .. } => "sleep",
-        Call::WaitForWindow { .. } => "wait_for_window",
-        Call::WaitForApproval { .. } => "wait_for_approval",
-        Call::Note { .. } => "note",
-        Call::Abort { .. } => "abort",
     }
 }
